@@ -1,0 +1,74 @@
+"""What a problem must offer: the protocol that the server and the workers speak with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from pmom_mpi.layout import Layout
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rank hands to its problem before the first iteration.
+
+    Attributes
+    ----------
+    nodes : int
+        n, the number of nodes of the experiment.
+    hosted : range
+        The nodes that live on this rank; empty on a server that hosts none.
+    seed : int
+        The experiment's seed, for `pmom_mpi.streams`.
+    dtype : numpy dtype
+        float32 or float64: the type of x, of gradients and of real-valued data.
+    data : DataSet or None
+        The data set named in the config.
+    shards : sequence of ndarray
+        For each of the n nodes the rows of the training set it holds; empty without a data set.
+    batch : Batch
+        How a node draws its samples in an iteration (`pmom_mpi.data.sampling.Batch`).
+    """
+
+    nodes: int
+    hosted: range
+    seed: int
+    dtype: np.dtype
+    data: Any = None
+    shards: Sequence[np.ndarray] = ()
+    batch: Any = None
+
+
+class Problem(Protocol):
+    """f(x) = (1/n) sum_i f_i(x), seen one node at a time.
+
+    A problem is a dataclass whose fields are its config keys. It is set up once a rank; afterwards it answers for the
+    nodes hosted there. Answers depend on (seed, node, iteration) only, never on the rank.
+    """
+
+    metrics: ClassVar[tuple[str, ...]]
+    """Names of what `gradient` returns, ``("loss", "accuracy")``: logged as train_loss, train_accuracy, node means."""
+
+    evaluation: ClassVar[tuple[str, ...]]
+    """Names of what `evaluate` sums, logged as test_loss, test_accuracy; empty: nothing is evaluated."""
+
+    layout: Layout
+    """Known after `setup`."""
+
+    chunks: int
+    """Known after `setup`: in how many parts the evaluation is done, whatever the number of ranks."""
+
+    def setup(self, context: Context) -> None:
+        """Load this rank's data, allocate buffers. Raises `UserError` when config and data do not fit."""
+
+    def initial_point(self) -> np.ndarray:
+        """x^0, shape (d,), of the context's dtype."""
+
+    def gradient(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> tuple[float, ...]:
+        """Write node's stochastic gradient at x into ``out`` (shape (d,)); return the values named in `metrics`."""
+
+    def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:
+        """Sums over one chunk, in the order of `evaluation`, and last the chunk's weight (its number of samples)."""

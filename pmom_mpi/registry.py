@@ -1,0 +1,107 @@
+"""From ``kind: top_k`` in YAML to the class that does it.
+
+Every kind is a dataclass: its fields are the keys that YAML may set, their annotations say what is valid. A kind is
+either a name of the tables below or the user's own ``my_package.my_module:MyClass``. Classes are imported only when used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import typing
+from typing import Any
+
+import pydantic
+
+from pmom_mpi.errors import UserError
+
+PROBLEMS = {
+    "mlp": "pmom_mpi.problems.mlp:MLP",
+    "softmax_regression": "pmom_mpi.problems.softmax_regression:SoftmaxRegression",
+}
+BIAS = {
+    "none": "pmom_mpi.bias.none:Identity",
+    "clip_norm": "pmom_mpi.bias.clipping:ClipNorm",
+    "clip_value": "pmom_mpi.bias.clipping:ClipValue",
+    "normalize": "pmom_mpi.bias.clipping:Normalize",
+    "top_k": "pmom_mpi.bias.top_k:TopK",
+}
+MOMENTUM = {
+    "ema": "pmom_mpi.momentum:EMA",
+    "sgd": "pmom_mpi.momentum:SGD",
+}
+
+
+def build(table: dict[str, str], where: str, raw: Any) -> Any:
+    """Make the object that a config section describes.
+
+    Parameters
+    ----------
+    table : dict
+        One of the tables of this module.
+    where : str
+        The section's path in the config, for messages: ``"bias[0]"``.
+    raw : dict or str
+        ``{"kind": name, key: value, ...}``; a bare name is short for ``{"kind": name}``.
+
+    Raises
+    ------
+    UserError
+        When the kind is unknown, a key is unknown or missing, or a value has a wrong type or range.
+    """
+    if isinstance(raw, str):
+        raw = {"kind": raw}
+    if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+        raise UserError(f"{where}: {raw!r} needs a kind, one of {', '.join(sorted(table))}")
+    parameters = {str(name): value for name, value in raw.items() if name != "kind"}
+    return construct(_find(table, where, raw["kind"]), where, parameters)
+
+
+def construct(cls: type, where: str, parameters: dict[str, Any]) -> Any:
+    """Check ``parameters`` against the dataclass ``cls`` and make it; raises `UserError` with one clear line."""
+    known = [field.name for field in dataclasses.fields(cls) if field.init]
+    for name in parameters:
+        if name not in known:
+            raise UserError(unknown(where, name, known))
+    try:
+        return pydantic.TypeAdapter(cls).validate_python(parameters)
+    except pydantic.ValidationError as error:
+        raise UserError(explain(where, error)) from None
+
+
+def unknown(where: str, name: str, known: typing.Iterable[str]) -> str:
+    """The line for an unknown key, with the nearest known one."""
+    known = list(known)
+    path = f"{where}.{name}" if where else name
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known) or 'no keys'}"
+    return f"{path}: unknown key; {hint}"
+
+
+def explain(where: str, error: pydantic.ValidationError) -> str:
+    """A validation error's first complaint as one line: key, what is wrong, value."""
+    first = error.errors()[0]
+    path = ".".join([where, *map(str, first["loc"])] if where else map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"{path}: this key is required"
+    return f"{path}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
+
+
+def _find(table: dict[str, str], where: str, kind: str) -> type:
+    target = kind if ":" in kind else table.get(kind)
+    if target is None:
+        near = difflib.get_close_matches(kind, table, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(
+            f"{where}.kind: unknown kind {kind!r}; {hint}known: {', '.join(sorted(table))}, or your own 'module:Class'"
+        )
+    module, _, name = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{where}.kind: cannot import {kind!r}: {error}") from None
+    if not dataclasses.is_dataclass(found) or not isinstance(found, type):
+        raise UserError(f"{where}.kind: {kind!r} is not a dataclass, so its keys are unknown")
+    return found
