@@ -1,0 +1,1 @@
+"""How the values of a message are coded: one small file a codec."""
