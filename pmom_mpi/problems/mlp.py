@@ -1,0 +1,113 @@
+"""Multilayer perceptrons: ReLU between dense layers, softmax cross-entropy at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pmom_mpi.errors import UserError
+from pmom_mpi.kernels.layers import add_bias_relu, add_l2, relu_backward
+from pmom_mpi.kernels.losses import softmax_cross_entropy, softmax_cross_entropy_gradient
+from pmom_mpi.layout import Layout
+from pmom_mpi.problems.base import Context
+from pmom_mpi.problems.finite_sum import FiniteSum, grown
+from pmom_mpi.problems.initialize import initialize
+
+Initialization = Literal["pytorch", "glorot", "he", "zeros"]
+Width = Annotated[int, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+# A run that diverges shows in its loss; numpy need not warn on every rank as well.
+_DIVERGING = np.errstate(over="ignore", invalid="ignore")
+
+
+class DenseNetwork(FiniteSum):
+    """Mean softmax cross-entropy of dense layers with ReLU between them, plus l2/2 |x|^2.
+
+    a_0 = inputs, a_l = max(a_{l-1} W_l^T + b_l, 0), logits = a_{L-1} W_L^T + b_L. The flat vector holds W_1 (out, in),
+    b_1, W_2, b_2, ..., the order of PyTorch's ``parameters()``. Reported losses, of training and test, include the
+    l2 term: they are values of the function that is minimised.
+    """
+
+    hidden: tuple[Width, ...]
+    init: Initialization
+    l2: Weight
+
+    def shape(self, features: int, classes: int | None) -> Layout:
+        if classes is None or classes < 2:
+            raise UserError(f"problem: classification needs data with at least 2 classes, not {classes}")
+        widths = (features, *self.hidden, classes)
+        names: list[str] = []
+        shapes: list[tuple[int, ...]] = []
+        for layer, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
+            names += [f"weight{layer}", f"bias{layer}"]
+            shapes += [(fan_out, fan_in), (fan_out,)]
+        return Layout(tuple(names), tuple(shapes))
+
+    def setup(self, context: Context) -> None:
+        super().setup(context)
+        self.allocate(context.dtype)
+
+    def allocate(self, dtype: np.dtype) -> None:
+        """Empty buffers for activations and their derivatives; they grow with the largest batch seen."""
+        outputs = [shape[0] for shape in self.layout.shapes[1::2]]
+        self._outputs = [np.empty((0, width), dtype) for width in outputs]
+        self._deltas = [np.empty((0, width), dtype) for width in outputs[:-1]]
+
+    def initial_point(self) -> np.ndarray:
+        return initialize(self.init, self.layout, self.context.seed, self.context.dtype)
+
+    @_DIVERGING
+    def batch_gradient(
+        self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray, out: np.ndarray
+    ) -> tuple[float, float]:
+        """Mean loss and accuracy; the weights' gradients are written by the matrix products straight into ``out``."""
+        samples = len(targets)
+        weights = self.layout.views(x)[::2]
+        gradients = self.layout.views(out)
+        *activations, delta = self._forward(x, inputs)
+        loss, correct = softmax_cross_entropy_gradient(delta, self.layout.views(x)[-1], targets, gradients[-1])
+        for layer in reversed(range(len(weights))):
+            np.matmul(delta.T, activations[layer], out=gradients[2 * layer])
+            if layer:
+                self._deltas[layer - 1] = grown(self._deltas[layer - 1], samples)
+                delta = np.matmul(delta, weights[layer], out=self._deltas[layer - 1][:samples])
+                relu_backward(delta, activations[layer], gradients[2 * layer - 1])
+        loss /= samples
+        if self.l2:
+            loss += 0.5 * self.l2 * add_l2(x, x.dtype.type(self.l2), out)
+        return loss, correct / samples
+
+    @_DIVERGING
+    def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+        """Summed loss (the l2 term once a sample) and the number of samples classified correctly."""
+        logits = self._forward(x, inputs)[-1]
+        loss, correct = softmax_cross_entropy(logits, self.layout.views(x)[-1], targets)
+        if self.l2:
+            loss += len(targets) * 0.5 * self.l2 * float(np.dot(x, x))
+        return loss, float(correct)
+
+    def _forward(self, x: np.ndarray, inputs: np.ndarray) -> list[np.ndarray]:
+        """The inputs, every layer's activations, and last the logits still without their bias."""
+        tensors = self.layout.views(x)
+        weights, biases = tensors[::2], tensors[1::2]
+        values = [inputs]
+        for layer, weight in enumerate(weights):
+            self._outputs[layer] = grown(self._outputs[layer], len(inputs))
+            values.append(np.matmul(values[-1], weight.T, out=self._outputs[layer][: len(inputs)]))
+            if layer < len(weights) - 1:
+                add_bias_relu(values[-1], biases[layer])
+        return values
+
+
+@dataclass
+class MLP(DenseNetwork):
+    """A multilayer perceptron; ``hidden`` are the widths of its hidden layers."""
+
+    hidden: tuple[Width, ...] = (512, 512)
+    init: Initialization = "pytorch"
+    l2: Weight = 0.0

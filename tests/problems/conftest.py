@@ -1,0 +1,74 @@
+"""Small data sets in memory, and the context in which a problem sees them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from pmom_mpi.problems.base import Context
+
+
+@dataclass
+class ArraySplit:
+    """Samples in arrays; remembers which rows were asked for."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    loaded: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def features(self):
+        return self.inputs.shape[1]
+
+    def __len__(self):
+        return len(self.targets)
+
+    def load(self, rows, dtype):
+        self.loaded.append(rows)
+        return self.inputs[rows].astype(dtype), self.targets[rows]
+
+
+@dataclass
+class ArrayData:
+    train: ArraySplit
+    test: ArraySplit | None
+    classes: int | None
+
+
+@dataclass
+class Sampling:
+    """The whole shard, or ``size`` rows drawn without replacement."""
+
+    size: int | None
+
+    def rows(self, count, seed, node, iteration):
+        if self.size is None:
+            return slice(0, count)
+        return np.random.default_rng([seed, node, iteration]).permutation(count)[: self.size]
+
+
+@pytest.fixture
+def make_data():
+    """A function that makes a data set of normal inputs and random labels."""
+
+    def make(samples=24, features=7, classes=4, tests=0, seed=0):
+        rng = np.random.default_rng(seed)
+
+        def split(count):
+            return ArraySplit(rng.standard_normal((count, features)), rng.integers(classes, size=count))
+
+        return ArrayData(split(samples), split(tests) if tests else None, classes)
+
+    return make
+
+
+@pytest.fixture
+def make_context():
+    """A function that makes the context of a rank: contiguous shards, all nodes hosted unless told otherwise."""
+
+    def make(data, nodes=1, hosted=None, dtype=np.float64, batch=None, seed=0):
+        shards = np.array_split(np.arange(len(data.train)), nodes) if data is not None else ()
+        hosted = range(nodes) if hosted is None else hosted
+        return Context(nodes, hosted, seed, np.dtype(dtype), data, shards, Sampling(batch))
+
+    return make
