@@ -1,5 +1,10 @@
 """The one kind of error that a user can mend."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Something the user wrote or chose cannot be used.
@@ -7,3 +12,12 @@ class UserError(Exception):
     The message is one line that names the file or key, the value and what would be right. Commands print it
     without a traceback and exit with status 2.
     """
+
+
+@contextmanager
+def blame(place: str) -> Iterator[None]:
+    """Put ``place`` (a file, a key) in front of the line of any `UserError` raised inside."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None

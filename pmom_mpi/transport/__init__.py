@@ -1,0 +1,34 @@
+"""The only code of a run that speaks MPI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pmom_mpi.cluster.environment import launcher
+from pmom_mpi.errors import UserError
+from pmom_mpi.transport.alone import Alone
+
+if TYPE_CHECKING:
+    from pmom_mpi.transport.mpi import Group
+
+
+def connect() -> Alone | Group:
+    """The ranks of this job: one process alone unless a launcher started several.
+
+    Raises
+    ------
+    UserError
+        When a launcher started several processes but MPI does not see them: each would run the whole experiment.
+    """
+    started = launcher()
+    if started is None or started.size == 1:
+        return Alone()
+    from pmom_mpi.transport.mpi import Group
+
+    group = Group()
+    if group.size == 1:
+        raise UserError(
+            f"{started.name} started {started.size} ranks but each sees an MPI world of size 1: launcher and MPI library "
+            f"({group.library}) do not match; start with the mpirun of that library, or see pmom doctor"
+        )
+    return group

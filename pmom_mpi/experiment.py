@@ -1,0 +1,303 @@
+"""From a config to a finished run: sets every rank up, runs its part, and sees to it that no failure hangs the job."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from pmom_mpi import config as configs
+from pmom_mpi.bias.pipeline import Pipeline
+from pmom_mpi.config import Config
+from pmom_mpi.data import heterogeneity, open_dataset, partition
+from pmom_mpi.errors import UserError, blame
+from pmom_mpi.problems.base import Context, Problem
+from pmom_mpi.record.columns import column
+from pmom_mpi.record.provenance import provenance
+from pmom_mpi.record.recorder import Recorder
+from pmom_mpi.server import Row, Server
+from pmom_mpi.transport import connect
+from pmom_mpi.transport.alone import Alone
+from pmom_mpi.transport.base import Interrupted, Report, WorkerFailed, block
+from pmom_mpi.transport.signals import Signals
+from pmom_mpi.wire import codec
+from pmom_mpi.worker import Worker, blank_report
+
+T = TypeVar("T")
+
+SERVER = 0
+EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
+USER_ERROR = 2
+
+
+class Watcher(Protocol):
+    """Who wants to see a run as it goes (a progress bar); called on rank 0 only."""
+
+    def begin(self, config: Config, problem: Problem, ranks: int) -> None: ...
+
+    def row(self, row: Row) -> None: ...
+
+    def end(self, status: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes
+    ----------
+    status : str
+        ``finished``, ``diverged`` or ``interrupted``.
+    exit_code : int
+        0, 3 (diverged and told to stop then), or 128 + the signal's number.
+    path : Path
+        The run file.
+    x : ndarray or None
+        The final model, on rank 0; None on the workers.
+    """
+
+    status: str
+    exit_code: int
+    path: Path
+    x: np.ndarray | None
+
+
+def run(
+    config: str | Path | Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> Result:
+    """Run an experiment; every rank of an MPI job calls this alike, one process without MPI does it all.
+
+    Parameters
+    ----------
+    config : path or mapping
+        A YAML file, or what one holds.
+    overrides : iterable of str
+        ``key.path=value``.
+    output : path, optional
+        The run file, instead of the config's.
+    overwrite : bool
+        Replace an existing run file.
+    watcher : Watcher, optional
+        Told about every iteration, on rank 0.
+
+    Raises
+    ------
+    UserError
+        In one process, when config, data or output cannot be used. In an MPI job rank 0 prints the line instead and
+        every rank exits with status 2.
+
+    Examples
+    --------
+    >>> result = run("configs/quickstart.yaml", ["iterations=10"])  # doctest: +SKIP
+    """
+    group = connect()
+    try:
+        read = _agree(group, lambda: _read(config, overrides, output) if group.rank == SERVER else None)
+        raw, source, folders = group.share(read)
+        configs.allow_modules(folders)
+        part = _agree(group, lambda: _prepare(group, raw, source))
+        if group.rank != SERVER:
+            _agree(group, lambda: None)
+            return _work(group, part)
+        recorder = _agree(group, lambda: _recorder(group, part, overwrite))
+        return _serve(group, part, recorder, watcher)
+    finally:
+        group.close()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What every rank has made of the config before the first iteration."""
+
+    config: Config
+    raw: Mapping[str, Any]
+    source: str
+    pipeline: Pipeline
+    worker: Worker
+    report: Report
+    facts: dict[str, float]
+    """What is known of the data's division, for the run file."""
+
+
+def _read(
+    config: str | Path | Mapping[str, Any], overrides: Iterable[str], output: str | Path | None
+) -> tuple[dict[str, Any], str, list[str]]:
+    if isinstance(config, Mapping):
+        return configs.amend(config, overrides, output), "config", [str(Path.cwd())]
+    raw = configs.amend(configs.load(config), overrides, output)
+    return raw, str(config), [str(Path.cwd()), str(Path(config).resolve().parent)]
+
+
+def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> list[str]:
+    """Everything that `run` checks before its first iteration, without running; what was found, a line each.
+
+    Raises
+    ------
+    UserError
+        As `run`.
+    """
+    raw, source, folders = _read(config, overrides, None)
+    configs.allow_modules(folders)
+    part = _prepare(Alone(), raw, source)
+    checked, dimension = part.config, part.config.problem.layout.dimension
+    lines = [
+        f"{source}: valid",
+        f"{checked.iterations} iterations on {checked.nodes} nodes, d = {dimension:,} ({checked.dtype})",
+        f"bias: {' -> '.join(map(str, checked.bias)) or 'none'}",
+        f"momentum: {checked.momentum}",
+        f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if Path(checked.output).exists() else ""),
+    ]
+    return lines + [f"data: {name} = {value:.4g}" for name, value in part.facts.items()]
+
+
+def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
+    """Set this rank up: its nodes' data, buffers, the bias of its gradients."""
+    config = configs.from_raw(raw, source)
+    with blame(source):
+        if group.workers > config.nodes:
+            raise UserError(f"nodes: {config.nodes} cannot occupy {group.workers} workers; start fewer ranks")
+        data, shards = _divide(config)
+        dtype, hosted = np.dtype(config.dtype), group.hosted(config.nodes)
+        config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient))
+        pipeline = Pipeline(config.bias, config.problem.layout, dtype, config.seed)
+    facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
+    report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
+    chunks = group.hosted(config.problem.chunks)
+    worker = Worker(
+        config.problem, pipeline, lambda model: model.view(dtype), hosted, chunks, report, config.wire.checksum
+    )
+    return Part(config, raw, source, pipeline, worker, report, facts)
+
+
+def _divide(config: Config) -> tuple[Any, list[np.ndarray]]:
+    """The data set and the rows of every node's shard; nothing for a problem that makes its own data."""
+    if config.data is None:
+        return None, []
+    data = open_dataset(config.data)
+    shards = partition(config.data, data.train.targets, config.seed)
+    config.gradient.check([len(rows) for rows in shards])
+    return data, shards
+
+
+def _work(group: Any, part: Part) -> Result:
+    """A worker's whole run; a failure is told to the server, which ends the job."""
+    try:
+        with Signals(ignore=True):
+            group.edge(part.worker, codec.max_bytes(part.config.problem.layout.dimension, part.pipeline.dtype)).serve()
+    except Exception as error:
+        group.report_failure(_text(error), isinstance(error, UserError))
+    status, code = group.share(None)
+    return Result(status, code, Path(part.config.output), None)
+
+
+def _recorder(group: Any, part: Part, overwrite: bool) -> Recorder:
+    """The run file, open for the first row."""
+    config, problem = part.config, part.config.problem
+    metrics = Server.columns(problem, part.pipeline.statistics)
+    facts = {
+        "mpi_library": group.library,
+        "ranks": str(group.size),
+        "hosts": ", ".join(group.hosts),
+        "nodes_per_worker": ", ".join(str(len(block(config.nodes, group.workers, w))) for w in range(group.workers)),
+        "dimension": str(problem.layout.dimension),
+        **{f"data_{name}": str(value) for name, value in part.facts.items()},
+    }
+    with blame(f"{part.source}: output"):
+        return Recorder(
+            config.output,
+            config_text=configs.to_yaml(part.raw),
+            metrics={name: column(name) for name in metrics},
+            dimension=problem.layout.dimension,
+            dtype=config.dtype,
+            provenance=provenance(facts),
+            overwrite=overwrite,
+            flush_seconds=config.record.flush_seconds,
+        )
+
+
+def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) -> Result:
+    """The server's whole run: however it ends, the run file is completed."""
+    config, problem, pipeline = part.config, part.config.problem, part.pipeline
+
+    def append(row: Row) -> None:
+        recorder.append(row)
+        if watcher is not None:
+            watcher.row(row)
+
+    failure: BaseException | None = None
+    with Signals() as signals:
+        capacity = codec.max_bytes(problem.layout.dimension, pipeline.dtype)
+        star = group.centre(part.worker, part.report, config.nodes, capacity, signals)
+        server = Server(config, problem, pipeline.statistics, pipeline.integrates, star, append)
+        if watcher is not None:
+            watcher.begin(config, problem, group.size)
+        try:
+            status = server.run()
+        except Exception as error:
+            status, failure = "interrupted" if isinstance(error, Interrupted) else "failed", error
+        recorder.finish(status, server.x, message="" if failure is None else _text(failure).splitlines()[-1])
+        if watcher is not None:
+            watcher.end(status)
+    code = 128 + failure.signal if isinstance(failure, Interrupted) else EXIT_CODES[status]
+    if status == "diverged" and config.on_divergence == "continue":
+        code = 0
+    if failure is not None:
+        _give_up(group, failure, code)
+    group.share((status, code))
+    return Result(status, code, Path(config.output), server.x)
+
+
+def _agree(group: Any, make: Callable[[], T]) -> T:
+    """What ``make`` returns, once it has succeeded on every rank; otherwise the job ends with the first failure."""
+    value, failure, mine = None, None, None
+    try:
+        value = make()
+    except Exception as error:
+        mine, failure = error, (_text(error), isinstance(error, UserError))
+    found = [(rank, told) for rank, told in enumerate(group.gather(failure)) if told is not None]
+    if not found:
+        return value  # type: ignore[return-value]
+    if group.size == 1:
+        raise mine  # type: ignore[misc]
+    rank, (text, is_user_error) = found[0]
+    if group.rank == SERVER:
+        print(_line(rank, group.hosts[rank], text, is_user_error), file=sys.stderr, flush=True)
+    raise SystemExit(USER_ERROR if is_user_error else EXIT_CODES["failed"])
+
+
+def _give_up(group: Any, failure: BaseException, code: int) -> None:
+    """End a job whose iterations have begun. One process simply raises; a job says why once and ends every rank."""
+    if group.size == 1:
+        if isinstance(failure, Interrupted):
+            return
+        raise failure
+    if isinstance(failure, WorkerFailed):
+        text = _line(failure.rank, failure.host, str(failure), failure.is_user_error)
+    elif isinstance(failure, Interrupted):
+        text = f"pmom: {failure}; the run file is complete up to here"
+    else:
+        text = _line(SERVER, group.hosts[SERVER], _text(failure), isinstance(failure, UserError))
+    print(text, file=sys.stderr, flush=True)
+    group.abort(code)
+
+
+def _text(error: BaseException) -> str:
+    """A user's error is its line; anything else is a defect and shows where it happened."""
+    if isinstance(error, (UserError, Interrupted, WorkerFailed)):
+        return str(error)
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _line(rank: int, host: str, text: str, is_user_error: bool) -> str:
+    if is_user_error:
+        return f"pmom: error: {text}" if rank == SERVER else f"pmom: error: {text} (rank {rank} on {host})"
+    return f"pmom: rank {rank} on {host} failed:\n{text}"

@@ -1,0 +1,154 @@
+"""The parameter server: broadcast x, collect and average what the nodes send, take the momentum step, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+
+from pmom_mpi.config import Config
+from pmom_mpi.kernels.norms import mean_in_place, norm
+from pmom_mpi.problems.base import Problem
+from pmom_mpi.transport.base import Order, Report, Star, Task
+from pmom_mpi.wire import codec
+from pmom_mpi.worker import STATIONS
+
+Row = dict[str, float]
+
+
+class Server:
+    """Runs the method of the paper over a star.
+
+    Parameters
+    ----------
+    config : Config
+        Step size, momentum rule, number of iterations, when to evaluate.
+    problem : Problem
+        For x^0, d and the names of its metrics.
+    statistics : tuple of str
+        The names of the bias pipeline's statistics.
+    integrates : bool
+        Whether payloads are differences to be added up over the iterations (EF21).
+    star : Star
+        The way to the nodes.
+    append : callable
+        Takes each iteration's row as soon as it is complete.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        problem: Problem,
+        statistics: tuple[str, ...],
+        integrates: bool,
+        star: Star,
+        append: Callable[[Row], None],
+    ) -> None:
+        self._config = config
+        self._problem = problem
+        self._names = tuple(f"train_{name}" for name in problem.metrics) + statistics
+        self._star = star
+        self._append = append
+        self.x = problem.initial_point()
+        self.state = config.momentum.init(self.x.size, self.x.dtype)
+        self._sum = np.zeros_like(self.x)
+        self._average = np.zeros_like(self.x) if integrates else self._sum
+        self._pending: Row | None = None
+        self._clock = 0.0
+
+    @staticmethod
+    def columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
+        """The names of a row, in the order of the run file."""
+        return (
+            "iteration",
+            *(f"train_{name}" for name in problem.metrics),
+            *(f"test_{name}" for name in problem.evaluation),
+            *statistics,
+            *("gradient_norm", "uplink_bits", "downlink_bits", "overhead_bits", "time_total"),
+            *(f"time_{name}" for name in (*STATIONS, "broadcast", "wait", "decode", "momentum", "record")),
+        )
+
+    def run(self) -> str:
+        """Iterate; return ``"finished"`` or ``"diverged"``."""
+        config, total, status = self._config, self._config.iterations, "finished"
+        self._clock = perf_counter()
+        for k in range(total):
+            row = self._exchange(Order(k, Task.GRADIENT | self._evaluation(k)))
+            if not np.isfinite(row["gradient_norm"] + row[self._names[0]]):
+                status = "diverged"
+                if config.on_divergence == "stop":
+                    self._complete(row)
+                    self._star.broadcast(Order(k, Task.STOP), self.x[:0])
+                    return status
+            began = perf_counter()
+            config.momentum.step(self.x, self._average, self.state, config.step_size(k, total), k)
+            row["time_momentum"] = perf_counter() - began
+            self._pending = row
+        self._star.broadcast(Order(total, Task.STOP | self._evaluation(total)), self.x)
+        if self._evaluation(total):
+            self._pending |= self._evaluated(self._star.report())
+        self._complete(self._pending)
+        return status
+
+    def _exchange(self, order: Order) -> Row:
+        """One round: x to all nodes, the average of what they send back in ``self._average``."""
+        began = perf_counter()
+        self._star.broadcast(order, self.x)
+        broadcast = perf_counter() - began
+        uplink_bits, decode = self._collect()
+        report = self._star.report()
+        collected = perf_counter() - began
+        if self._pending is not None:
+            if order.task & Task.EVALUATE:
+                self._pending |= self._evaluated(report)
+            self._complete(self._pending)
+        record = perf_counter() - began - collected
+        seconds = report.seconds.max(axis=0)
+        return {
+            "iteration": order.iteration,
+            **dict(zip(self._names, report.nodes.mean(axis=0).tolist(), strict=True)),
+            "gradient_norm": self._mean(len(report.nodes)),
+            "uplink_bits": uplink_bits,
+            "downlink_bits": 8 * self.x.nbytes,
+            "overhead_bits": 64 * (report.nodes.size + seconds.size * len(report.seconds)),
+            **{f"time_{name}": value for name, value in zip(STATIONS, seconds.tolist(), strict=True)},
+            "time_broadcast": broadcast,
+            "time_wait": collected - broadcast - decode,
+            "time_decode": decode,
+            "time_record": record,
+        }
+
+    def _collect(self) -> tuple[int, float]:
+        """Sum the payloads in node order; return their bits and the seconds spent decoding them."""
+        self._sum[:] = 0
+        size, seconds = 0, 0.0
+        for payload in self._star.payloads():
+            began = perf_counter()
+            codec.add(payload, self._sum)
+            size += payload.size
+            seconds += perf_counter() - began
+        return 8 * size, seconds
+
+    def _mean(self, nodes: int) -> float:
+        """Turn the sum into g^k and return its norm."""
+        mean_in_place(self._sum, nodes)
+        if self._average is not self._sum:
+            self._average += self._sum
+        return norm(self._average)
+
+    def _evaluation(self, iteration: int) -> Task:
+        """Whether the nodes evaluate x^iteration: it belongs to the row of the step that made it."""
+        due = iteration > 0 and self._problem.evaluation and self._config.evaluate.due(iteration, self._config.iterations)
+        return Task.EVALUATE if due else Task(0)
+
+    def _evaluated(self, report: Report) -> Row:
+        """Means over all chunks, added in the order of the chunks."""
+        *sums, weight = report.chunks.sum(axis=0).tolist()
+        return {f"test_{name}": value / weight for name, value in zip(self._problem.evaluation, sums, strict=True)}
+
+    def _complete(self, row: Row) -> None:
+        now = perf_counter()
+        row["time_total"] = now - self._clock
+        self._clock = now
+        self._append(row)

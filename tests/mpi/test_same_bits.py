@@ -1,0 +1,70 @@
+"""n nodes on any number of ranks give the same trajectory, bit for bit."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+PIPELINES = {
+    "top_k": [{"kind": "top_k", "fraction": 0.05}],
+    "clip_then_top_k_per_layer": [{"kind": "clip_norm", "tau": 0.5}, {"kind": "top_k", "fraction": 0.1, "scope": "layer"}],
+    "normalize": [{"kind": "normalize"}],
+    "none": [],
+}
+
+
+def config(bias: list, **changes: object) -> dict:
+    return {
+        "name": "bits", "iterations": 6, "step_size": 0.3, "momentum": {"kind": "ema", "beta": 0.3},
+        "problem": {"kind": "mlp", "hidden": [16, 16]}, "data": {"name": "digits", "nodes": 7, "partition": "iid"},
+        "gradient": {"batch": 32}, "bias": bias, "evaluate": {"every": 2},
+    } | changes  # fmt: skip
+
+
+def contents(path) -> dict[str, np.ndarray]:
+    """Everything in a run file that must not depend on the number of ranks."""
+    with h5py.File(path, "r") as file:
+        found = {name: data[()] for name, data in file["metrics"].items() if not name.startswith(("time_", "overhead"))}
+        return found | {"x": file["final/x"][()], "status": np.array(file.attrs["status"])}
+
+
+def assert_same_bits(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> None:
+    assert left.keys() == right.keys()
+    for name in left:
+        assert left[name].tobytes() == right[name].tobytes(), name
+
+
+@pytest.mark.parametrize("bias", PIPELINES.values(), ids=PIPELINES.keys())
+def test_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, bias):
+    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(config(bias)))
+    files = []
+    for ranks in (1, 2, 3, 5):
+        files.append(tmp_path / f"{ranks}.h5")
+        done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(files[-1])])
+        assert done.returncode == 0, done.stderr
+    for file in files[1:]:
+        assert_same_bits(contents(files[0]), contents(file))
+
+
+def test_one_process_without_mpi_gives_the_same_bits(mpirun, tmp_path):
+    from pmom_mpi import experiment
+
+    raw = config(PIPELINES["top_k"])
+    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
+    done = mpirun(3, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / "mpi.h5")])
+    assert done.returncode == 0, done.stderr
+    experiment.run(raw, output=tmp_path / "alone.h5")
+    assert_same_bits(contents(tmp_path / "alone.h5"), contents(tmp_path / "mpi.h5"))
+
+
+@pytest.mark.slow
+def test_a_process_a_node(mpirun, tmp_path):
+    """The paper's 100 nodes as 100 worker processes."""
+    raw = config(PIPELINES["top_k"], iterations=3, data={"name": "digits", "nodes": 100}, gradient={"batch": "full"})
+    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
+    for ranks in (1, 101):
+        done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / f"{ranks}.h5")], timeout=600)
+        assert done.returncode == 0, done.stderr
+    assert_same_bits(contents(tmp_path / "1.h5"), contents(tmp_path / "101.h5"))
