@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from pmom_mpi.kernels.scatter import scatter_add
-from pmom_mpi.wire.message import WireError
 
 
 class Values(ABC):
@@ -21,6 +20,9 @@ class Values(ABC):
 
     codes: ClassVar[tuple[int, ...]]
     """The numbers that stand for this codec in a payload's header. They are part of the format: never reuse one."""
+
+    dense_only: ClassVar[bool] = False
+    """True for values that make sense for `Everything` only."""
 
     @property
     def code(self) -> int:
@@ -59,15 +61,3 @@ class Values(ABC):
     def add_section(cls, code: int, section: np.ndarray, count: int, total: np.ndarray) -> None:
         """``read`` and ``add`` in one go, for codecs that can spare the unpacked copy."""
         cls.read(code, section, count).add(total)
-
-
-def aligned(section: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
-    """The bytes as numbers: a view where the memory's alignment allows it, else a copy."""
-    numbers = section.view(dtype)
-    return numbers if numbers.flags.aligned else numbers.copy()
-
-
-def expect(section: np.ndarray, size: int, what: str) -> None:
-    """Raise `WireError` unless the section has exactly this many bytes."""
-    if section.size != size:
-        raise WireError(f"{what} section has {section.size} bytes where {size} are due")

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from pmom_mpi.kernels.scatter import scatter_add
-from pmom_mpi.wire.values.base import Values, aligned, expect
+from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
+from pmom_mpi.wire.values.base import Values
 
 _DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
 
@@ -42,7 +43,7 @@ class Raw(Values):
         return self.array.nbytes
 
     def write(self, out: np.ndarray) -> None:
-        out[:] = np.ascontiguousarray(self.array).view(np.uint8)
+        copy_bytes(self.array, out)
 
     @classmethod
     def read(cls, code: int, section: np.ndarray, count: int) -> Raw:

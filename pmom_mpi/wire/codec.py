@@ -1,0 +1,189 @@
+"""Messages to payloads and back. docs/wire.md describes the format byte by byte."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+
+import numpy as np
+
+from pmom_mpi.kernels.rice import rice_scatter_add
+from pmom_mpi.wire import supports
+from pmom_mpi.wire.message import Everything, Message, WireError
+from pmom_mpi.wire.supports import Section
+from pmom_mpi.wire.values import CODECS
+from pmom_mpi.wire.values.raw import Raw
+
+MAGIC = b"pm"
+VERSION = 1
+HEADER = struct.Struct("<2sBBBBHII")
+"""Magic, version, flags, support code, value code, reserved (0), d, m."""
+
+CHECKSUM = 1
+"""The flag of a payload that ends in the CRC-32 of all bytes before."""
+
+_CHECKSUM_SIZE = 4
+_SMALL_FIELDS = 64
+"""Room for what codecs write besides values: scales, counts, shapes of small models."""
+
+if sys.byteorder != "little":
+    raise ImportError("pmom_mpi.wire writes and reads memory as it is and needs a little-endian machine")
+
+
+def max_bytes(dimension: int, dtype: np.dtype | type) -> int:
+    """Enough bytes for any encoded message of R^d, to make buffers once.
+
+    Indices never cost more than a bitmap, values never more than themselves as float32 (or as ``dtype``, if wider).
+    """
+    values = dimension * max(np.dtype(dtype).itemsize, 4)
+    return HEADER.size + (dimension + 7) // 8 + values + _SMALL_FIELDS + _CHECKSUM_SIZE
+
+
+def encode(message: Message, out: np.ndarray, checksum: bool = False) -> int:
+    """Write the payload of a message.
+
+    Parameters
+    ----------
+    message : Message
+    out : ndarray of uint8, contiguous
+        Where to; `max_bytes` are always enough.
+    checksum : bool
+        Append a CRC-32 that `decode` and `add` verify.
+
+    Returns
+    -------
+    int
+        How many bytes were written.
+    """
+    count = _check(message)
+    plan = supports.plan(message.support, message.dimension)
+    values = HEADER.size + plan.size
+    end = values + message.values.size()
+    if end + _CHECKSUM_SIZE * checksum > out.size:
+        raise ValueError(f"the payload takes {end + _CHECKSUM_SIZE * checksum} bytes, the buffer has {out.size}")
+    flags = CHECKSUM if checksum else 0
+    HEADER.pack_into(
+        out, 0, MAGIC, VERSION, flags, plan.code, message.values.code, 0, message.dimension, count
+    )
+    plan.write(out[HEADER.size : values])
+    message.values.write(out[values:end])
+    if checksum:
+        out[end : end + _CHECKSUM_SIZE] = np.array([zlib.crc32(out[:end])], "<u4").view(np.uint8)
+        end += _CHECKSUM_SIZE
+    return end
+
+
+def decode(payload: np.ndarray) -> Message:
+    """The message that a payload stands for, exactly as it was encoded.
+
+    Its arrays may be views of ``payload`` (uint8, contiguous). Raises `WireError` for anything that `encode` would not write.
+    """
+    section, code, coded = _parse(payload)
+    values = CODECS[code].read(code, coded, section.count)
+    return Message(section.dimension, section.support(), values)
+
+
+def add(payload: np.ndarray, total: np.ndarray) -> None:
+    """``total += `` the vector that a payload stands for, straight from its bytes.
+
+    Parameters
+    ----------
+    payload : ndarray of uint8, contiguous
+    total : ndarray of float32 or float64, shape (d,), contiguous
+
+    Raises
+    ------
+    WireError
+        When the bytes are no payload for this d. ``total`` may then hold a part of the sum; nothing outside is touched.
+    """
+    section, code, coded = _parse(payload)
+    if section.dimension != total.size:
+        raise WireError(f"payload is for d = {section.dimension}, not {total.size}")
+    codec = CODECS[code]
+    if section.code == supports.EVERYTHING:
+        codec.add_section(code, coded, section.count, total)
+        return
+    values = codec.read(code, coded, section.count)
+    if section.code == supports.RICE and isinstance(values, Raw):
+        if not rice_scatter_add(section.data, values.array, total):
+            raise WireError(f"indices do not stay below d = {total.size}")
+    else:
+        values.add_at(section.indices(), total)
+
+
+def to_dense(message: Message, out: np.ndarray) -> None:
+    """What the receiver will see: ``out = 0``, then the message added, in the very arithmetic of `add`."""
+    _check(message)
+    if out.size != message.dimension:
+        raise ValueError(f"the message is for d = {message.dimension}, not {out.size}")
+    out[:] = 0
+    if isinstance(message.support, Everything):
+        message.values.add(out)
+    else:
+        message.values.add_at(supports.indices_of(message.support, message.dimension), out)
+
+
+def sections(payload: np.ndarray) -> dict[str, int | str]:
+    """What a payload's bits are spent on.
+
+    Examples
+    --------
+    >>> from pmom_mpi.wire.message import Indices
+    >>> out = np.empty(max_bytes(1000, np.float32), np.uint8)
+    >>> size = encode(Message(1000, Indices(np.array([7], np.uint32)), Raw(np.ones(1, np.float32))), out)
+    >>> sections(out[:size])
+    {'support': 'raw', 'values': 'Raw', 'header_bits': 128, 'index_bits': 32, 'value_bits': 32, 'checksum_bits': 0}
+    """
+    section, code, coded = _parse(payload)
+    checksum = int(payload[3]) & CHECKSUM
+    return {
+        "support": supports.NAMES[section.code],
+        "values": CODECS[code].__name__,
+        "header_bits": 8 * HEADER.size,
+        "index_bits": 8 * section.size,
+        "value_bits": 8 * coded.size,
+        "checksum_bits": 8 * _CHECKSUM_SIZE * checksum,
+    }
+
+
+def bits(message: Message) -> int:
+    """How many bits `encode` will write, without writing them (and without checksum)."""
+    _check(message)
+    return 8 * (HEADER.size + supports.plan(message.support, message.dimension).size + message.values.size())
+
+
+def _check(message: Message) -> int:
+    """Raise ValueError when a sender's own message contradicts itself; returns m."""
+    if not 0 <= message.dimension < 2**32:
+        raise ValueError(f"d = {message.dimension} does not fit 32 bits")
+    supports.check(message.support, message.dimension)
+    count = supports.count(message.support, message.dimension)
+    if message.values.count != count:
+        raise ValueError(f"{message.values.count} values for {count} coordinates")
+    if message.values.dense_only and not isinstance(message.support, Everything):
+        raise ValueError(f"{type(message.values).__name__} values can only stand for all coordinates")
+    return count
+
+
+def _parse(payload: np.ndarray) -> tuple[Section, int, np.ndarray]:
+    """Header, checksum and support of a payload: its support section, value code, and value section."""
+    if payload.size < HEADER.size:
+        raise WireError(f"{payload.size} bytes are too few for a header")
+    magic, version, flags, support, code, reserved, dimension, count = HEADER.unpack_from(payload)
+    if magic != MAGIC:
+        raise WireError(f"payload begins with {magic!r}, not {MAGIC!r}")
+    if version != VERSION:
+        raise WireError(f"payload of format version {version}; this program reads {VERSION}")
+    if flags not in (0, CHECKSUM) or reserved or code not in CODECS:
+        raise WireError(f"unknown flags {flags}, reserved bytes {reserved} or value code {code}")
+    if CODECS[code].dense_only and support != supports.EVERYTHING:
+        raise WireError(f"values of code {code} need the support of everything, not {support}")
+    end = payload.size
+    if flags & CHECKSUM:
+        end -= _CHECKSUM_SIZE
+        if end < HEADER.size or zlib.crc32(payload[:end]) != int.from_bytes(payload[end:].tobytes(), "little"):
+            raise WireError("checksum does not match: the payload was damaged")
+    body = payload[HEADER.size : end]
+    section = Section.find(support, dimension, count, body)
+    return section, code, body[section.size :]
