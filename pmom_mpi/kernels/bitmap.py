@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pmom_mpi.kernels.bits import count_ones, load64, trailing_zeros
+from pmom_mpi.kernels.bits import as_float32, count_ones, load64, trailing_zeros
 
 _ONE = np.uint64(1)
 
@@ -51,18 +51,23 @@ def bitmap_indices(bitmap, out):
         done += ones
 
 
+@njit(cache=True, inline="always")
+def _signed(pattern, packed, b):
+    return as_float32(np.uint32(pattern ^ (((packed >> np.uint32(b)) & np.uint32(1)) << np.uint32(31))))
+
+
 @njit(cache=True)
 def signs_add(bits, first, last, scale, total):
     """``total[j] += -scale if bit j else scale`` for first <= j < last."""
     kind = total.dtype.type
-    signs = np.array([scale, -scale], np.float32)
+    pattern = np.array([scale], np.float32).view(np.uint32)[0]
     head = min(last, (first + 7) & ~7)
     tail = max(head, last & ~7)
     for j in range(first, head):
-        total[j] += kind(signs[(bits[j >> 3] >> (j & 7)) & 1])
+        total[j] += kind(_signed(pattern, np.uint32(bits[j >> 3]), j & 7))
     for byte in range(head >> 3, tail >> 3):
         packed = np.uint32(bits[byte])
         for b in range(8):
-            total[8 * byte + b] += kind(signs[(packed >> np.uint32(b)) & np.uint32(1)])
+            total[8 * byte + b] += kind(_signed(pattern, packed, b))
     for j in range(tail, last):
-        total[j] += kind(signs[(bits[j >> 3] >> (j & 7)) & 1])
+        total[j] += kind(_signed(pattern, np.uint32(bits[j >> 3]), j & 7))

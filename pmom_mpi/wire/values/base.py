@@ -18,7 +18,7 @@ class Values(ABC):
     the same bits.
     """
 
-    codes: ClassVar[tuple[int, ...]]
+    value_codes: ClassVar[tuple[int, ...]]
     """The numbers that stand for this codec in a payload's header. They are part of the format: never reuse one."""
 
     dense_only: ClassVar[bool] = False
@@ -26,8 +26,8 @@ class Values(ABC):
 
     @property
     def code(self) -> int:
-        """Which of `codes` these values are written as."""
-        return self.codes[0]
+        """Which of `value_codes` these values are written as."""
+        return self.value_codes[0]
 
     @property
     @abstractmethod

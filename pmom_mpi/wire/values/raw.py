@@ -25,7 +25,7 @@ class Raw(Values):
 
     array: np.ndarray = field(repr=False)
 
-    codes: ClassVar[tuple[int, ...]] = tuple(_DTYPES)
+    value_codes: ClassVar[tuple[int, ...]] = tuple(_DTYPES)
 
     def __post_init__(self) -> None:
         if self.array.dtype not in _DTYPES.values() or self.array.ndim != 1:
