@@ -16,6 +16,7 @@ import pydantic
 
 from pmom_mpi.errors import UserError
 
+SCHEDULES = {"constant": "pmom_mpi.schedules:Constant"}
 PROBLEMS = {
     "mlp": "pmom_mpi.problems.mlp:MLP",
     "softmax_regression": "pmom_mpi.problems.softmax_regression:SoftmaxRegression",

@@ -35,11 +35,28 @@ def gaps(indices, out):
 
 
 @njit(cache=True)
-def _quotient_sum(numbers, first, last, k):
-    total = np.uint64(0)
-    for j in range(first, last):
-        total += np.uint64(numbers[j] >> np.uint32(k))
+def _quotient_sum(numbers, k, zero):
+    """Sum of ``numbers >> k``, accumulated in the type of ``zero``: uint32 is twice as fast where it is wide enough."""
+    total = zero
+    for j in range(numbers.size):
+        total = type(zero)(total + (numbers[j] >> np.uint32(k)))
     return np.int64(total)
+
+
+@njit(cache=True)
+def _best_parameter(numbers, mean, zero):
+    """The cheapest k and its sum of quotients."""
+    k = 0
+    while k < MAX_PARAMETER and (mean >> (k + 1)) > 0:
+        k += 1
+    quotients = _quotient_sum(numbers, k, zero)
+    # each step down doubles the quotients, roughly, and saves a bit a number: walk while that pays
+    while k > 0:
+        lower = _quotient_sum(numbers, k - 1, zero)
+        if lower - quotients >= numbers.size:
+            break
+        k, quotients = k - 1, lower
+    return k, quotients
 
 
 @njit(cache=True)
@@ -55,22 +72,14 @@ def rice_plan(numbers, parameters):
     remainder_bits = np.int64(0)
     unary_bits = np.int64(numbers.size)
     for block in range(parameters.size):
-        first = block * BLOCK
-        last = min(first + BLOCK, numbers.size)
-        count = last - first
-        mean = _quotient_sum(numbers, first, last, 0) // count
-        k = 0
-        while k < MAX_PARAMETER and (mean >> (k + 1)) > 0:
-            k += 1
-        quotients = _quotient_sum(numbers, first, last, k)
-        # each step down doubles the quotients, roughly, and saves a bit a number: walk while that pays
-        while k > 0:
-            lower = _quotient_sum(numbers, first, last, k - 1)
-            if lower - quotients >= count:
-                break
-            k, quotients = k - 1, lower
+        part = numbers[block * BLOCK : (block + 1) * BLOCK]
+        total = _quotient_sum(part, 0, np.uint64(0))
+        if total < 1 << 32:
+            k, quotients = _best_parameter(part, total // part.size, np.uint32(0))
+        else:
+            k, quotients = _best_parameter(part, total // part.size, np.uint64(0))
         parameters[block] = k
-        remainder_bits += k * count
+        remainder_bits += k * part.size
         unary_bits += quotients
     return (remainder_bits + 7) // 8, (unary_bits + 7) // 8
 
@@ -88,11 +97,11 @@ def _store_tail(out, position, word, size):
 
 
 @njit(cache=True)
-def _pack(numbers, first, last, k, group, out, position, word, fill):
+def _pack(numbers, k, group, out, position, word, fill):
     """Append ``k`` low bits of ``group`` numbers at a time (group * k <= 56); returns the stream's new end."""
     mask = np.uint64((1 << k) - 1)
     bits = group * k
-    for start in range(first, last, group):
+    for start in range(0, numbers.size, group):
         packed = np.uint64(0)
         for g in range(group):
             packed |= (np.uint64(numbers[start + g]) & mask) << np.uint64(g * k)
@@ -114,35 +123,34 @@ def _write_remainders(numbers, parameters, out, position):
         k = np.int64(parameters[block])
         if k == 0:
             continue
-        first = block * BLOCK
-        last = min(first + BLOCK, numbers.size)
-        even = last - (last - first) % 8
+        part = numbers[block * BLOCK : (block + 1) * BLOCK]
+        even = part.size - part.size % 8 if k <= 14 else 0
         if k <= 7:
-            position, word, fill = _pack(numbers, first, even, k, 8, out, position, word, fill)
+            position, word, fill = _pack(part[:even], k, 8, out, position, word, fill)
         elif k <= 14:
-            position, word, fill = _pack(numbers, first, even, k, 4, out, position, word, fill)
-        else:
-            even = first
-        position, word, fill = _pack(numbers, even, last, k, 1, out, position, word, fill)
+            position, word, fill = _pack(part[:even], k, 4, out, position, word, fill)
+        position, word, fill = _pack(part[even:], k, 1, out, position, word, fill)
     _store_tail(out, position, word, (fill + 7) // 8)
 
 
 @njit(cache=True)
 def _write_quotients(numbers, parameters, out, position):
     word = np.uint64(0)
-    bit = np.int64(0)
+    current = np.int64(0)
+    end = np.int64(0)
     for block in range(parameters.size):
         k = np.uint32(parameters[block])
-        for j in range(block * BLOCK, min((block + 1) * BLOCK, numbers.size)):
-            bit += np.int64(numbers[j] >> k)
-            while bit >= 64:
-                store64(out, position, word)
-                position += 8
+        part = numbers[block * BLOCK : (block + 1) * BLOCK]
+        for j in range(part.size):
+            end += np.int64(part[j] >> k) + 1
+            # only this one addition depends on the number before; the bit is set in the word that the sum names
+            target = (end - 1) >> 6
+            while current != target:
+                store64(out, position + 8 * current, word)
                 word = np.uint64(0)
-                bit -= 64
-            word |= _ONE << np.uint64(bit)
-            bit += 1
-    _store_tail(out, position, word, (bit + 7) // 8)
+                current += 1
+            word |= _ONE << np.uint64((end - 1) & 63)
+    _store_tail(out, position + 8 * current, word, (end + 7) // 8 - 8 * current)
 
 
 @njit(cache=True)
@@ -224,15 +232,30 @@ def _walk(section, unary, bit, count, quotients):
 
 
 @njit(cache=True)
-def _indices_of_block(section, remainders, bit, k, quotients, count, after, out):
-    """Turn the walked quotients into ``count`` indices above ``after``; returns the last."""
+def _unpack(section, remainders, bit, k, group, first, last, total, quotients, out):
+    """Indices ``first`` to ``last`` of a block, ``group`` remainders from one load (group * k <= 56)."""
     mask = np.uint64((1 << k) - 1)
     shift = np.uint64(k)
-    sum_of_remainders = np.uint64(after + 1)
-    for j in range(count):
-        at = bit + j * k
-        sum_of_remainders += (load64(section, remainders + (at >> 3)) >> np.uint64(at & 7)) & mask
-        out[j] = sum_of_remainders + np.uint64(j) + (np.uint64(quotients[j]) << shift)
+    for start in range(first, last, group):
+        at = bit + start * k
+        word = load64(section, remainders + (at >> 3)) >> np.uint64(at & 7)
+        for g in range(group):
+            j = np.uint64(start + g)
+            total += (word >> np.uint64(g * k)) & mask
+            out[j] = total + j + (np.uint64(quotients[j]) << shift)
+    return total
+
+
+@njit(cache=True)
+def _indices_of_block(section, remainders, bit, k, quotients, count, after, out):
+    """Turn the walked quotients into ``count`` indices above ``after``; returns the last."""
+    total = np.uint64(after + 1)
+    even = count - count % 8 if k <= 14 else 0
+    if k <= 7:
+        total = _unpack(section, remainders, bit, k, 8, 0, even, total, quotients, out)
+    elif k <= 14:
+        total = _unpack(section, remainders, bit, k, 4, 0, even, total, quotients, out)
+    _unpack(section, remainders, bit, k, 1, even, count, total, quotients, out)
     return np.int64(out[count - 1])
 
 
@@ -275,8 +298,9 @@ def rice_scatter_add(section, values, total):
         last = _indices_of_block(section, remainders, bit, k, quotients, count, last, decoded)
         if last >= total.size:
             return False
+        part = values[first : first + count]
         for j in range(count):
-            total[decoded[j]] += kind(values[first + j])
+            total[decoded[j]] += kind(part[j])
         bit += k * count
     return True
 

@@ -1,0 +1,74 @@
+"""A data set as it lies on disk, and how rows of it become the numbers a model sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scale:
+    """inputs / divisor, then (inputs - mean) / std, each rounded to the run's type as torchvision does."""
+
+    divisor: float = 1.0
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Scale in place."""
+        if self.divisor != 1.0:
+            inputs /= inputs.dtype.type(self.divisor)
+        if (self.mean, self.std) != (0.0, 1.0):
+            inputs -= inputs.dtype.type(self.mean)
+            inputs /= inputs.dtype.type(self.std)
+        return inputs
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples and their targets, as stored: only what `load` asks for is read.
+
+    Attributes
+    ----------
+    inputs : ndarray or memmap, shape (samples, ...)
+    targets : ndarray or memmap, shape (samples,)
+        Class labels (integers) or real values.
+    scale : Scale
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    scale: Scale
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def features(self) -> int:
+        """Numbers a sample."""
+        return int(np.prod(self.inputs.shape[1:], dtype=np.int64))
+
+    def load(self, rows: np.ndarray, dtype: np.dtype | type) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (len(rows), features) scaled in ``dtype``, C-contiguous; targets int64, or ``dtype`` if real."""
+        selection = _as_slice(rows)
+        inputs = np.ascontiguousarray(self.inputs[selection].reshape(len(rows), self.features).astype(dtype))
+        real = self.targets.dtype.kind == "f"
+        return self.scale(inputs), self.targets[selection].astype(dtype if real else np.int64)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A training split, a test split if there is one, and the number of classes if targets are labels."""
+
+    name: str
+    train: Split
+    test: Split | None
+    classes: int | None
+
+
+def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
+    """Consecutive rows as a slice, which reads them in one go."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows

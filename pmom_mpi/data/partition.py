@@ -1,0 +1,108 @@
+"""How a training set is divided among the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from pmom_mpi.errors import UserError
+from pmom_mpi.streams import Stream, generator
+
+Rows = list[np.ndarray]
+
+
+class Partition(Protocol):
+    """Gives every node its rows: none twice, at least one each."""
+
+    def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
+        """One int64 array of rows a node."""
+
+
+@dataclass(frozen=True)
+class Contiguous:
+    """Blocks in file order, as in the published runs; their sizes differ by one at most."""
+
+    def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
+        return np.array_split(np.arange(len(targets)), nodes)
+
+
+@dataclass(frozen=True)
+class Iid:
+    """Blocks of a random permutation: every node sees the same distribution."""
+
+    def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
+        rows = generator(seed, Stream.PARTITION).permutation(len(targets))
+        return [np.sort(part) for part in np.array_split(rows, nodes)]
+
+
+@dataclass(frozen=True)
+class Label:
+    """Every node holds (about) ``classes`` labels: blocks of the samples sorted by label, ``classes`` blocks a node.
+
+    McMahan et al. (2017), section 3. The blocks are dealt at random; a block may hold two neighbouring labels.
+    """
+
+    classes: Annotated[int, Field(ge=1)] = 2
+
+    def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
+        if nodes * self.classes > len(targets):
+            raise UserError(
+                f"data.partition.classes: {nodes} nodes of {self.classes} classes need {nodes * self.classes} samples, "
+                f"there are {len(targets)}"
+            )
+        blocks = np.array_split(np.argsort(targets, kind="stable"), nodes * self.classes)
+        dealt = generator(seed, Stream.PARTITION).permutation(len(blocks)).reshape(nodes, self.classes)
+        return [np.sort(np.concatenate([blocks[b] for b in chosen])) for chosen in dealt]
+
+
+@dataclass(frozen=True)
+class Dirichlet:
+    """Each label's samples are divided in proportions drawn from Dirichlet(a, ..., a): the smaller a, the less alike.
+
+    Hsu, Qi, Brown (2019). A node that gets nothing takes one sample of the node that has most.
+    """
+
+    a: Annotated[float, Field(gt=0)] = 0.5
+
+    def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
+        draw = generator(seed, Stream.PARTITION)
+        parts: list[list[np.ndarray]] = [[] for _ in range(nodes)]
+        for label in np.unique(targets):
+            rows = draw.permutation(np.flatnonzero(targets == label))
+            cuts = (np.cumsum(draw.dirichlet(np.full(nodes, self.a)))[:-1] * len(rows)).astype(np.int64)
+            for part, piece in zip(parts, np.split(rows, cuts), strict=True):
+                part.append(piece)
+        return _nobody_empty([np.sort(np.concatenate(part)) for part in parts])
+
+
+def _nobody_empty(shards: Rows) -> Rows:
+    sizes = np.array([len(rows) for rows in shards])
+    for node in np.flatnonzero(sizes == 0):
+        richest = int(sizes.argmax())
+        shards[node], shards[richest] = shards[richest][-1:], shards[richest][:-1]
+        sizes[node], sizes[richest] = 1, sizes[richest] - 1
+    return shards
+
+
+def heterogeneity(targets: np.ndarray, shards: Sequence[np.ndarray], classes: int | None) -> dict[str, float]:
+    """How unlike the shards are.
+
+    Returns
+    -------
+    dict
+        ``smallest_shard``, ``largest_shard`` in samples; for class labels also ``label_distance``, the mean over nodes of
+        the total variation distance between the node's label frequencies and those of all shards together (0: alike, 1:
+        disjoint).
+    """
+    sizes = [len(rows) for rows in shards]
+    found = {"smallest_shard": float(min(sizes)), "largest_shard": float(max(sizes))}
+    if classes is not None:
+        counts = np.stack([np.bincount(targets[rows], minlength=classes) for rows in shards])
+        overall = counts.sum(axis=0) / counts.sum()
+        own = counts / counts.sum(axis=1, keepdims=True)
+        found["label_distance"] = float(0.5 * np.abs(own - overall).sum(axis=1).mean())
+    return found

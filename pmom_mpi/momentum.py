@@ -1,0 +1,68 @@
+"""The server's update rules.
+
+A rule is a frozen dataclass (fields = config keys) with ``init`` and ``step``; its memory lies in a dict of arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from pmom_mpi.bias.base import State
+from pmom_mpi.kernels.momentum import ema_step, sgd_step
+
+
+class MomentumRule(Protocol):
+    """How x^{k+1} is made of x^k and the averaged estimate g^k."""
+
+    def init(self, dimension: int, dtype: np.dtype) -> State:
+        """The rule's memory before iteration 0."""
+
+    def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
+        """Change x (shape (d,)) and the memory in place; g is left as it is."""
+
+
+@dataclass(frozen=True)
+class EMA:
+    """The paper's momentum: v^k = (1 - beta) v^{k-1} + beta g^k, x^{k+1} = x^k - gamma v^k.
+
+    Parameters
+    ----------
+    beta : float in (0, 1]
+        1 is (biased) SGD.
+    start : {"gradient", "zero"}
+        v^0 = g^0, as in the published experiments, or v^{-1} = 0, hence v^0 = beta g^0.
+
+    Examples
+    --------
+    >>> rule, x = EMA(beta=0.5), np.zeros(1)
+    >>> state = rule.init(1, x.dtype)
+    >>> rule.step(x, np.ones(1), state, 0.1, 0)
+    >>> rule.step(x, np.zeros(1), state, 0.1, 1)
+    >>> x
+    array([-0.15])
+    """
+
+    beta: Annotated[float, Field(gt=0, le=1)]
+    start: Literal["gradient", "zero"] = "gradient"
+
+    def init(self, dimension: int, dtype: np.dtype) -> State:
+        return {"v": np.zeros(dimension, dtype)}
+
+    def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
+        beta = 1.0 if iteration == 0 and self.start == "gradient" else self.beta
+        ema_step(x, state["v"], g, beta, step_size)
+
+
+@dataclass(frozen=True)
+class SGD:
+    """No momentum: x^{k+1} = x^k - gamma g^k."""
+
+    def init(self, dimension: int, dtype: np.dtype) -> State:
+        return {}
+
+    def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
+        sgd_step(x, g, step_size)

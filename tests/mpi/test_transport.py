@@ -1,0 +1,42 @@
+"""The star over real MPI jobs: order, pieces, counts; and the helpers it waits and divides with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pmom_mpi.transport.base import block
+from pmom_mpi.transport.waiting import Waiter, oversubscribed
+
+SCRIPT = str(Path(__file__).with_name("star_script.py"))
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+@pytest.mark.parametrize("piece", [64, 1 << 30])
+def test_every_byte_arrives_in_node_order(mpirun, ranks, piece):
+    done = mpirun(ranks, [sys.executable, SCRIPT, "9", "20", str(piece)], module=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "every byte arrived" in done.stdout
+
+
+@given(total=st.integers(0, 500), parts=st.integers(1, 60))
+def test_blocks_are_contiguous_and_nearly_equal(total, parts):
+    blocks = [block(total, parts, part) for part in range(parts)]
+    assert [i for b in blocks for i in b] == list(range(total))
+    assert max(map(len, blocks)) - min(map(len, blocks)) <= 1
+
+
+def test_a_wait_notices_what_happens_between_looks():
+    looks = iter([None] * 50 + ["there"])
+    noticed = []
+    assert Waiter(polite=False, between=lambda: noticed.append(1)).until(lambda: next(looks)) == "there"
+    assert noticed
+
+
+def test_more_ranks_than_cores_is_oversubscribed():
+    assert oversubscribed([frozenset({0, 1})] * 3)
+    assert not oversubscribed([frozenset({0}), frozenset({1})])
