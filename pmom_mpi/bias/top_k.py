@@ -52,7 +52,7 @@ class TopK:
         """The kept coordinates and their values, in scratch; statistics: how many."""
         size = gradient.size
         indices = step.buffer("indices", size, np.uint32)
-        work = step.buffer("work", size, np.dtype(f"u{gradient.itemsize}"))
+        work = step.buffer("work", size, np.dtype(f"i{gradient.itemsize}"))
         if self.scope == "global":
             kept = select_largest(gradient, self._count(size), indices, work)
         else:
