@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -83,3 +84,10 @@ def store64(typingctx, array, offset, word):
         builder.store(args[2], _word_pointer(context, builder, signature, args), align=1)
 
     return types.void(array, offset, word), codegen
+
+
+@njit(cache=True)
+def store_tail(array, offset, word, size):
+    """Write the ``size`` lowest bytes of a word, where a whole one would not fit."""
+    for byte in range(size):
+        array[offset + byte] = np.uint8((word >> np.uint64(8 * byte)) & np.uint64(255))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pmom_mpi.kernels.bits import as_float32, load64
+from pmom_mpi.kernels.bits import as_float32, load64, store64, store_tail
 
 _BASE = 3
 _TRITS = 5
@@ -22,15 +22,15 @@ def bits_write(codes, offset, width, out):
     fill = 0
     position = 0
     for j in range(codes.size):
-        word |= np.uint64(np.int64(codes[j]) + offset) << np.uint64(fill)
+        code = np.uint64(np.int64(codes[j]) + offset)
+        word |= code << np.uint64(fill)
         fill += width
-        while fill >= 8:
-            out[position] = word & np.uint64(255)
-            position += 1
-            word >>= np.uint64(8)
-            fill -= 8
-    if fill:
-        out[position] = word
+        if fill >= 64:
+            store64(out, position, word)
+            position += 8
+            fill -= 64
+            word = code >> np.uint64(width - fill)
+    store_tail(out, position, word, (fill + 7) // 8)
 
 
 @njit(cache=True)
@@ -68,8 +68,10 @@ def levels_add(codes, norms, bucket, levels, total):
     kind = total.dtype.type
     for b in range(norms.size):
         unit = norms[b] / np.float32(levels)
-        for j in range(b * bucket, min((b + 1) * bucket, codes.size)):
-            total[j] += kind(unit * np.float32(codes[j]))
+        part = codes[b * bucket : (b + 1) * bucket]
+        target = total[b * bucket : (b + 1) * bucket]
+        for j in range(part.size):
+            target[j] += kind(unit * np.float32(part[j]))
 
 
 @njit(cache=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pmom_mpi.kernels.bits import count_ones, load64, store64, trailing_zeros
+from pmom_mpi.kernels.bits import count_ones, load64, store64, store_tail, trailing_zeros
 
 BLOCK = 512
 PADDING = 8
@@ -91,12 +91,6 @@ def rice_size(blocks, remainder_bytes, unary_bytes):
 
 
 @njit(cache=True)
-def _store_tail(out, position, word, size):
-    for byte in range(size):
-        out[position + byte] = np.uint8((word >> np.uint64(8 * byte)) & np.uint64(255))
-
-
-@njit(cache=True)
 def _pack(numbers, k, group, out, position, word, fill):
     """Append ``k`` low bits of ``group`` numbers at a time (group * k <= 56); returns the stream's new end."""
     mask = np.uint64((1 << k) - 1)
@@ -130,7 +124,7 @@ def _write_remainders(numbers, parameters, out, position):
         elif k <= 14:
             position, word, fill = _pack(part[:even], k, 4, out, position, word, fill)
         position, word, fill = _pack(part[even:], k, 1, out, position, word, fill)
-    _store_tail(out, position, word, (fill + 7) // 8)
+    store_tail(out, position, word, (fill + 7) // 8)
 
 
 @njit(cache=True)
@@ -150,7 +144,7 @@ def _write_quotients(numbers, parameters, out, position):
                 word = np.uint64(0)
                 current += 1
             word |= _ONE << np.uint64((end - 1) & 63)
-    _store_tail(out, position + 8 * current, word, (end + 7) // 8 - 8 * current)
+    store_tail(out, position + 8 * current, word, (end + 7) // 8 - 8 * current)
 
 
 @njit(cache=True)
@@ -275,8 +269,9 @@ def rice_indices(section, dimension, out):
         last = _indices_of_block(section, remainders, bit, k, quotients, count, last, decoded)
         if last >= dimension:
             return False
+        part = out[first : first + count]
         for j in range(count):
-            out[first + j] = decoded[j]
+            part[j] = decoded[j]
         bit += k * count
     return True
 
@@ -311,20 +306,24 @@ def rice_numbers(section, limit, out):
     remainders, unary = _streams(section, out.size)
     quotients = np.empty(BLOCK, np.int64)
     bit, unary_bit = np.int64(0), np.int64(0)
-    good = True
     for first in range(0, out.size, BLOCK):
         count = min(BLOCK, out.size - first)
         k = np.int64(section[_HEAD + first // BLOCK])
         mask = np.uint64((1 << k) - 1)
         unary_bit = _walk(section, unary, unary_bit, count, quotients)
+        part = out[first : first + count]
         before = np.int64(0)
+        highest = np.int64(0)
         for j in range(count):
             at = bit + j * k
             quotient = quotients[j] - before
             before = quotients[j]
             remainder = (load64(section, remainders + (at >> 3)) >> np.uint64(at & 7)) & mask
-            number = (quotient << k) | np.int64(remainder)
-            good &= quotient <= limit >> k and number < limit
-            out[first + j] = number
+            # a hostile quotient is cut to what cannot overflow and is still too large
+            number = (min(quotient, limit) << k) | np.int64(remainder)
+            highest = max(highest, number)
+            part[j] = number
+        if highest >= limit:
+            return False
         bit += k * count
-    return good
+    return True

@@ -91,33 +91,40 @@ class Levels(Values):
     @classmethod
     def read(cls, code: int, section: np.ndarray, count: int) -> Levels:
         bucket, levels, norms, coded = _split(section, count)
-        found = np.empty(count, np.int8 if levels <= 127 else np.int16)
-        if code == _PACKED:
-            expect(coded, _packed_size(count, levels), "level")
-            good = bits_read(coded, levels, width(levels), 2 * levels, found)
-        else:
-            size, padded = rice_section(coded, count)
-            expect(coded, size, "level")
-            numbers = np.empty(count, np.uint32)
-            good = rice_numbers(padded, 2 * levels + 1, numbers)
-            if good:
-                unzigzag(numbers, found)
-        if not good:
-            raise WireError(f"levels outside -{levels} ... {levels}")
-        return cls(found, norms, bucket, levels, code == _RICE)
+        return cls(_unpack(code, coded, count, levels), norms, bucket, levels, code == _RICE)
 
     def add(self, total: np.ndarray) -> None:
         levels_add(self.codes, self.norms, self.bucket, self.levels, total)
 
     @classmethod
     def add_section(cls, code: int, section: np.ndarray, count: int, total: np.ndarray) -> None:
-        if code == _RICE:
-            cls.read(code, section, count).add(total)
-            return
         bucket, levels, norms, coded = _split(section, count)
+        if code == _RICE:
+            levels_add(_unpack(code, coded, count, levels), norms, bucket, levels, total)
+            return
         expect(coded, _packed_size(count, levels), "level")
         if not levels_add_packed(coded, norms, bucket, levels, width(levels), total):
-            raise WireError(f"levels outside -{levels} ... {levels}")
+            raise _outside(levels)
+
+
+def _unpack(code: int, coded: np.ndarray, count: int, levels: int) -> np.ndarray:
+    found = np.empty(count, np.int8 if levels <= 127 else np.int16)
+    if code == _PACKED:
+        expect(coded, _packed_size(count, levels), "level")
+        good = bits_read(coded, levels, width(levels), 2 * levels, found)
+    else:
+        size, padded = rice_section(coded, count)
+        expect(coded, size, "level")
+        numbers = np.empty(count, np.uint32)
+        good = rice_numbers(padded, 2 * levels + 1, numbers)
+        unzigzag(numbers, found)
+    if not good:
+        raise _outside(levels)
+    return found
+
+
+def _outside(levels: int) -> WireError:
+    return WireError(f"levels outside -{levels} ... {levels}")
 
 
 def width(levels: int) -> int:
