@@ -12,13 +12,13 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import State
-from pmom_mpi.kernels.momentum import ema_step, sgd_step
+from pmom_mpi.kernels.momentum import ema_step, heavy_ball_step, nesterov_step, sgd_step
 
 
 class MomentumRule(Protocol):
     """How x^{k+1} is made of x^k and the averaged estimate g^k."""
 
-    def init(self, dimension: int, dtype: np.dtype) -> State:
+    def init(self, dimension: int, dtype: np.dtype | type) -> State:
         """The rule's memory before iteration 0."""
 
     def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
@@ -49,7 +49,7 @@ class EMA:
     beta: Annotated[float, Field(gt=0, le=1)]
     start: Literal["gradient", "zero"] = "gradient"
 
-    def init(self, dimension: int, dtype: np.dtype) -> State:
+    def init(self, dimension: int, dtype: np.dtype | type) -> State:
         return {"v": np.zeros(dimension, dtype)}
 
     def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
@@ -61,8 +61,52 @@ class EMA:
 class SGD:
     """No momentum: x^{k+1} = x^k - gamma g^k."""
 
-    def init(self, dimension: int, dtype: np.dtype) -> State:
+    def init(self, dimension: int, dtype: np.dtype | type) -> State:
         return {}
 
     def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
         sgd_step(x, g, step_size)
+
+
+@dataclass(frozen=True)
+class HeavyBall:
+    """Polyak's momentum: v^k = beta v^{k-1} + g^k with v^{-1} = 0, x^{k+1} = x^k - gamma v^k.
+
+    Polyak 1964, "Some methods of speeding up the convergence of iteration methods". The steps of `EMA` with
+    ``start: zero``, parameter 1 - beta and step size gamma / (1 - beta); note that beta weighs the past here.
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        0 is SGD.
+    """
+
+    beta: Annotated[float, Field(ge=0, lt=1)]
+
+    def init(self, dimension: int, dtype: np.dtype | type) -> State:
+        return {"v": np.zeros(dimension, dtype)}
+
+    def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
+        heavy_ball_step(x, state["v"], g, self.beta, step_size)
+
+
+@dataclass(frozen=True)
+class Nesterov:
+    """Nesterov's momentum: v^k = beta v^{k-1} + g^k with v^{-1} = 0, x^{k+1} = x^k - gamma (g^k + beta v^k).
+
+    In the form of Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in deep
+    learning", with gradients at the point looked ahead to; the same as PyTorch's ``SGD(nesterov=True)``.
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        0 is SGD.
+    """
+
+    beta: Annotated[float, Field(ge=0, lt=1)]
+
+    def init(self, dimension: int, dtype: np.dtype | type) -> State:
+        return {"v": np.zeros(dimension, dtype)}
+
+    def step(self, x: np.ndarray, g: np.ndarray, state: State, step_size: float, iteration: int) -> None:
+        nesterov_step(x, state["v"], g, self.beta, step_size)

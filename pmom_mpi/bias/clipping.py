@@ -1,4 +1,7 @@
-"""Clipping and normalising: the direction stays, the length changes."""
+"""Clipping and normalising: the direction stays, the length changes.
+
+A gradient that holds NaN or an infinity comes out holding one, so that divergence is noticed.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,19 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.kernels.norms import clamp_in_place, norm, scale_in_place
+from pmom_mpi.kernels.norms import clamp_in_place, divide_in_place, norm, scale_in_place
 
 CLIP_EPSILON = 1e-6
 """PyTorch's clip_grad_norm_, which the published runs used, divides by the norm plus this."""
 
-Positive = Annotated[float, Field(gt=0)]
-
-
-def _tensors(gradient: np.ndarray, step: Step) -> list[np.ndarray]:
-    bounds = step.layout.offsets
-    return [gradient[bounds[t] : bounds[t + 1]] for t in range(len(bounds) - 1)]
+Threshold = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class ClipNorm:
     """g min(1, tau / (|g| + 1e-6)): the 2-norm of a node's gradient is at most tau.
+
+    Pascanu, Mikolov, Bengio 2013, "On the difficulty of training recurrent neural networks".
 
     Parameters
     ----------
@@ -32,9 +32,18 @@ class ClipNorm:
         The largest norm that is left as it is.
     scope : {"global", "layer"}
         The norm of the whole gradient, or each tensor's own.
+
+    Examples
+    --------
+    >>> from pmom_mpi.layout import Layout
+    >>> gradient = np.array([3.0, 4.0])
+    >>> ClipNorm(tau=1.0).apply(gradient, Step(0, 0, 0, Layout.flat(2)))
+    (1.0,)
+    >>> gradient.round(4)
+    array([0.6, 0.8])
     """
 
-    tau: Positive
+    tau: Threshold
     scope: Literal["global", "layer"] = "global"
     statistics: ClassVar[tuple[str, ...]] = ("clip_active",)
 
@@ -54,9 +63,9 @@ class ClipNorm:
 
 @dataclass(frozen=True)
 class ClipValue:
-    """Every entry is clamped to [-tau, tau]."""
+    """Every finite entry is clamped to [-tau, tau]."""
 
-    tau: Positive
+    tau: Threshold
     statistics: ClassVar[tuple[str, ...]] = ("clip_active",)
 
     def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
@@ -65,8 +74,65 @@ class ClipValue:
 
 
 @dataclass(frozen=True)
+class ClipSmooth:
+    """g tau / (tau + |g|): near g for small gradients, of norm below tau for all; nothing switches at a threshold.
+
+    Parameters
+    ----------
+    tau : float > 0
+        The bound of the norm.
+    """
+
+    tau: Threshold
+    statistics: ClassVar[tuple[str, ...]] = ()
+
+    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+        scale_in_place(gradient, self.tau / (self.tau + norm(gradient)))
+        return ()
+
+
+@dataclass(frozen=True)
+class ClipAdaptive:
+    """Clips to a quantile of the norms that this node's gradients had of late, the present one included.
+
+    AutoClip of Seetharaman, Wichern, Pardo, Le Roux 2020, "AutoClip: adaptive gradient clipping for source separation
+    networks", with a window instead of the whole history. Norms that are not finite are not remembered.
+
+    Parameters
+    ----------
+    quantile : float in [0, 1]
+        0.1 clips to the 10 % quantile; linear between the neighbouring norms.
+    window : int > 0
+        How many norms are remembered.
+    """
+
+    quantile: Annotated[float, Field(ge=0, le=1)] = 0.1
+    window: Annotated[int, Field(gt=0)] = 100
+    statistics: ClassVar[tuple[str, ...]] = ("clip_active", "clip_threshold")
+
+    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+        """Returns whether the gradient was clipped, and the threshold."""
+        length = norm(gradient)
+        if not np.isfinite(length):
+            return 0.0, float("nan")
+        tau = float(np.quantile(self._remember(length, step), self.quantile))
+        if length > tau:
+            scale_in_place(gradient, tau / length)
+        return float(length > tau), tau
+
+    def _remember(self, length: float, step: Step) -> np.ndarray:
+        """The norms of the window, in no particular order."""
+        if not step.state:
+            step.state.update(norms=np.zeros(self.window), seen=np.zeros(1, np.int64))
+        norms, seen = step.state["norms"], step.state["seen"]
+        norms[seen[0] % self.window] = length
+        seen[0] += 1
+        return norms[: seen[0]]
+
+
+@dataclass(frozen=True)
 class Normalize:
-    """g / |g|: each tensor by its own 2-norm, as published, or the whole gradient; a zero gradient stays zero."""
+    """g / |g|: each tensor by its own 2-norm, as published, or the whole gradient; zeros stay zero."""
 
     scope: Literal["tensor", "global"] = "tensor"
     statistics: ClassVar[tuple[str, ...]] = ()
@@ -74,6 +140,18 @@ class Normalize:
     def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
         for part in [gradient] if self.scope == "global" else _tensors(gradient, step):
             length = norm(part)
-            if length != 0.0:  # NaN divides too, so that divergence stays visible
-                scale_in_place(part, 1.0 / length)
+            if length != 0.0:  # NaN divides too
+                divide_in_place(part, _divisor(length, part.dtype))
         return ()
+
+
+def _divisor(length: float, dtype: np.dtype) -> np.floating:
+    """``length`` in the gradient's type, or in float64 where that type would lose it."""
+    info = np.finfo(dtype)
+    fits = float(info.tiny) <= length <= float(info.max)
+    return dtype.type(length) if fits else np.float64(length)
+
+
+def _tensors(gradient: np.ndarray, step: Step) -> list[np.ndarray]:
+    bounds = step.layout.offsets
+    return [gradient[bounds[t] : bounds[t + 1]] for t in range(len(bounds) - 1)]

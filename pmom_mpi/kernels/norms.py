@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
 
@@ -23,6 +25,21 @@ def squared_norm(vector):
     return total
 
 
+@numba.njit(cache=True)  # without arcp: 1 / peak may overflow where value / peak does not
+def _scaled_norm(vector):
+    """|vector| of numbers whose squares leave the range of float64, in two passes."""
+    peak = 0.0
+    for j in range(vector.size):
+        peak = max(peak, abs(np.float64(vector[j])))
+    if peak == 0.0 or not math.isfinite(peak):
+        return peak
+    total = 0.0
+    for j in range(vector.size):
+        value = np.float64(vector[j]) / peak
+        total += value * value
+    return peak * math.sqrt(total)
+
+
 @numba.njit(cache=True, fastmath=FASTMATH)
 def scale_in_place(vector, factor):
     """Multiply ``vector`` by ``factor``, rounded to the vector's type first."""
@@ -31,16 +48,30 @@ def scale_in_place(vector, factor):
         vector[j] *= f
 
 
-@numba.njit(cache=True, fastmath=FASTMATH)
+@numba.njit(cache=True)
+def divide_in_place(vector, divisor):
+    """Divide ``vector`` by ``divisor``, in the wider of the two types; each quotient is rounded once."""
+    for j in range(vector.size):
+        vector[j] = vector[j] / divisor
+
+
+@numba.njit(cache=True)
 def clamp_in_place(vector, bound):
-    """Clamp every entry to [-bound, bound]; return how many were outside. NaN stays NaN and is not counted."""
+    """Clamp every finite entry to [-bound, bound]; return how many were outside. NaN and infinities stay.
+
+    Parameters
+    ----------
+    vector : ndarray, shape (d,)
+    bound : float
+    """
     high = vector.dtype.type(bound)
-    low = -high
+    low, infinity = -high, vector.dtype.type(np.inf)
     outside = 0
     for j in range(vector.size):
         value = vector[j]
-        above, below = value > high, value < low
-        outside += above or below
+        above = (value > high) & (value < infinity)
+        below = (value < low) & (value > -infinity)
+        outside += np.int32(above | below)
         vector[j] = high if above else (low if below else value)
     return outside
 
@@ -53,6 +84,15 @@ def mean_in_place(total, count):
         total[j] /= divisor
 
 
-def norm(vector: np.ndarray) -> float:
-    """The 2-norm of a flat vector, as a float64."""
-    return float(np.sqrt(squared_norm(vector)))
+@numba.njit(cache=True)
+def norm(vector):
+    """The 2-norm of a flat vector, as a float64; infinite or NaN only when an entry is.
+
+    Parameters
+    ----------
+    vector : ndarray, shape (d,), float32 or float64
+    """
+    squared = squared_norm(vector)
+    if math.isnan(squared) or 1e-280 < squared < 1e300:
+        return math.sqrt(squared)
+    return _scaled_norm(vector)

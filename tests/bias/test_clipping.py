@@ -1,0 +1,201 @@
+"""Clipping against the formulas in numpy and against PyTorch's clip_grad_norm_, operation by operation."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pmom_mpi import registry
+from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.clipping import ClipAdaptive, ClipNorm, ClipSmooth, ClipValue, Normalize
+from pmom_mpi.errors import UserError
+from pmom_mpi.kernels.norms import norm
+from pmom_mpi.layout import Layout
+
+LAYOUT = Layout(("weight", "bias", "tail"), ((3, 4), (4,), (1,)))
+DTYPES = (np.float32, np.float64)
+BOUNDARIES = list(LAYOUT.offsets[1:-1])
+
+
+def step(state=None):
+    return Step(0, 0, 0, LAYOUT, {} if state is None else state)
+
+
+def gradients(bound=1e6):
+    """Finite gradients of LAYOUT, zeros and denormals among them."""
+    return st.sampled_from(DTYPES).flatmap(
+        lambda dtype: arrays(
+            dtype, LAYOUT.dimension, elements=st.floats(-bound, bound, width=8 * np.dtype(dtype).itemsize)
+        )
+    )
+
+
+def applied(stage, gradient):
+    found = gradient.copy()
+    return found, stage.apply(found, step())
+
+
+def tolerance(gradient):
+    return 4 * np.finfo(gradient.dtype).eps
+
+
+def torch_clip_grad_norm(tensors, max_norm):
+    """torch.nn.utils.clip_grad_norm_ in float32, step by step: norms of norms, + 1e-6, clamp to 1, multiply."""
+    norms = np.array([np.linalg.norm(tensor) for tensor in tensors], np.float32)
+    total = np.float32(np.linalg.norm(norms))
+    coefficient = np.minimum(np.float32(max_norm) / (total + np.float32(1e-6)), np.float32(1.0))
+    return [tensor * coefficient for tensor in tensors]
+
+
+@given(gradients(), st.floats(1e-3, 1e3))
+def test_clip_norm_is_the_formula(gradient, tau):
+    found, (active,) = applied(ClipNorm(tau), gradient)
+    length = np.linalg.norm(gradient.astype(np.float64))
+    factor = min(1.0, tau / (length + 1e-6))
+    np.testing.assert_allclose(found, gradient * factor, rtol=tolerance(gradient), atol=1e-37)
+    assert active == (factor < 1.0)
+    if not active:
+        np.testing.assert_array_equal(found, gradient)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 3), st.sampled_from([1.0, 2.0, 5.0]))
+def test_clip_norm_follows_torch(seed, magnitude, tau):
+    gradient = (10.0**magnitude * np.random.default_rng(seed).standard_normal(LAYOUT.dimension)).astype(np.float32)
+    found, _ = applied(ClipNorm(tau), gradient)
+    expected = np.concatenate(torch_clip_grad_norm(np.split(gradient, BOUNDARIES), tau))
+    np.testing.assert_allclose(found, expected, rtol=5e-7)
+
+
+@given(gradients(), st.floats(1e-3, 1e3))
+def test_layers_are_clipped_one_by_one(gradient, tau):
+    found, (active,) = applied(ClipNorm(tau, scope="layer"), gradient)
+    flags = []
+    for part, source in zip(np.split(found, BOUNDARIES), np.split(gradient, BOUNDARIES), strict=True):
+        alone = source.copy()
+        flags += ClipNorm(tau).apply(alone, step())
+        np.testing.assert_array_equal(part, alone)
+    assert active == pytest.approx(np.mean(flags))
+
+
+@given(gradients(), st.floats(1e-3, 1e3))
+def test_clip_value_clamps(gradient, tau):
+    found, (active,) = applied(ClipValue(tau), gradient)
+    bound = gradient.dtype.type(tau)
+    np.testing.assert_array_equal(found, np.clip(gradient, -bound, bound))
+    assert active == float(np.any(found != gradient))
+
+
+@given(gradients(), st.floats(1e-3, 1e3))
+def test_smooth_clip_is_the_formula_and_below_tau(gradient, tau):
+    found, _ = applied(ClipSmooth(tau), gradient)
+    length = np.linalg.norm(gradient.astype(np.float64))
+    np.testing.assert_allclose(found, gradient * (tau / (tau + length)), rtol=tolerance(gradient), atol=1e-37)
+    assert norm(found) <= tau * (1 + 1e-6)
+
+
+@given(gradients())
+def test_normalize_gives_every_tensor_norm_one(gradient):
+    found, _ = applied(Normalize(), gradient)
+    for part, source in zip(np.split(found, BOUNDARIES), np.split(gradient, BOUNDARIES), strict=True):
+        if source.any():
+            assert norm(part) == pytest.approx(1.0, rel=1e-6)
+            largest = np.argmax(np.abs(source))
+            assert np.sign(part[largest]) == np.sign(source[largest])
+        else:
+            np.testing.assert_array_equal(part, source)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_normalize_divides_as_torch_does(seed):
+    gradient = np.random.default_rng(seed).standard_normal(LAYOUT.dimension).astype(np.float32)
+    found, _ = applied(Normalize(), gradient)
+    parts = [p / np.float32(np.linalg.norm(p.astype(np.float64))) for p in np.split(gradient, BOUNDARIES)]
+    np.testing.assert_array_equal(found, np.concatenate(parts))
+
+
+@given(gradients())
+def test_normalize_the_whole(gradient):
+    found, _ = applied(Normalize(scope="global"), gradient)
+    assert norm(found) == pytest.approx(float(gradient.any()), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        ClipNorm(1.0),
+        ClipNorm(1.0, scope="layer"),
+        ClipValue(0.1),
+        ClipSmooth(1.0),
+        ClipAdaptive(),
+        Normalize(),
+        Normalize(scope="global"),
+    ],
+)
+def test_divergence_stays_visible(stage, bad, dtype):
+    gradient = np.ones(LAYOUT.dimension, dtype)
+    gradient[5] = bad
+    stage.apply(gradient, step())
+    assert not np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_norm_is_nan_or_infinite_only_when_an_entry_is(dtype):
+    assert np.isnan(norm(np.array([np.nan], dtype)))
+    assert np.isnan(norm(np.array([0, np.nan], dtype)))
+    assert norm(np.array([0, -np.inf], dtype)) == np.inf
+    assert norm(np.zeros(3, dtype)) == 0.0
+    assert norm(np.full(4, np.finfo(dtype).max / 4, dtype)) == pytest.approx(float(np.finfo(dtype).max) / 2)
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200, 5e-324])
+def test_squares_outside_of_float64_do_no_harm(size):
+    gradient = np.full(4, size)
+    assert norm(gradient) == pytest.approx(2 * size)
+    Normalize(scope="global").apply(gradient, Step(0, 0, 0, Layout.flat(4)))
+    np.testing.assert_allclose(gradient, 0.5)
+
+
+@pytest.mark.parametrize("size", [1e-45, 3e38])
+def test_normalize_float32_at_the_ends_of_its_range(size):
+    gradient = np.full(4, size, np.float32)
+    Normalize(scope="global").apply(gradient, Step(0, 0, 0, Layout.flat(4)))
+    np.testing.assert_allclose(gradient, 0.5, rtol=1e-6)
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=12), st.integers(1, 5), st.floats(0, 1))
+def test_adaptive_clip_follows_the_quantile_of_its_window(lengths, window, quantile):
+    stage, state = ClipAdaptive(quantile, window), {}
+    for k, length in enumerate(lengths):
+        gradient = np.zeros(LAYOUT.dimension)
+        gradient[2] = length
+        active, tau = stage.apply(gradient, step(state))
+        assert tau == pytest.approx(np.quantile(lengths[max(0, k + 1 - window) : k + 1], quantile))
+        assert gradient[2] == pytest.approx(min(length, tau))
+        assert active == (length > tau)
+
+
+def test_adaptive_clip_forgets_what_is_not_finite():
+    stage, state = ClipAdaptive(quantile=0.5, window=3), {}
+    for value in (1.0, np.nan, np.inf, 2.0):
+        _, tau = stage.apply(np.array([value]), step(state))
+    assert tau == 1.5
+
+
+@pytest.mark.parametrize(
+    "cls, parameters",
+    [
+        (ClipNorm, {"tau": 0}),
+        (ClipNorm, {"tau": 1, "scope": "tensor"}),
+        (ClipValue, {"tau": -1}),
+        (ClipSmooth, {"tau": float("nan")}),
+        (ClipAdaptive, {"quantile": 1.5}),
+        (ClipAdaptive, {"window": 0}),
+        (Normalize, {"scope": "layer"}),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(cls, parameters):
+    with pytest.raises(UserError, match=r"^bias\[0\]\.[^\n]*$"):
+        registry.construct(cls, "bias[0]", parameters)
