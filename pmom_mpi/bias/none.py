@@ -8,13 +8,21 @@ from typing import ClassVar
 import numpy as np
 
 from pmom_mpi.bias.base import Step
+from pmom_mpi.layout import Layout
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Send the gradient as it is."""
+    """Send the gradient as it is: Q(g) = g."""
 
+    kind: ClassVar[str] = "contractive"
     statistics: ClassVar[tuple[str, ...]] = ()
+
+    def alpha(self, layout: Layout) -> float:
+        return 1.0
+
+    def omega(self, layout: Layout) -> float:
+        return 0.0
 
     def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
         return ()

@@ -1,101 +1,60 @@
 """Exact selection of the largest magnitudes.
 
 Magnitudes are compared as integers: the bit pattern of a floating-point number without its sign grows with its absolute
-value, and NaN lies above infinity. So kernels take the signed integer view of a vector and work for float32 and
-float64 alike, and a NaN is always among the largest.
+value, and NaN lies above infinity. So kernels work on the unsigned integer view of a vector, float32 and float64 alike,
+and a NaN is always among the largest.
 """
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 
-from pmom_mpi.kernels.bits import trailing_zeros
+from pmom_mpi.kernels.lanes import LANES, POSITIONS, append8
+from pmom_mpi.kernels.random import uniform_bits
 
-CHUNK = 4096
-"""Entries compared at a time: their mask stays in the first-level cache."""
+DIGIT = 11
+"""Bits a pass of the radix selection: its histogram of 2048 counters stays in the first-level cache."""
 
-GATHER = np.uint64(0x0102040810204080)
-"""Multiplying eight bytes of 0 or 1 by it brings them together in the product's top byte."""
+SAMPLE = 1 << 14
+"""Entries looked at to guess a threshold. The guess costs time when it is bad, never exactness."""
 
-SAMPLE_STRIDE = 61
-"""A prime, so that the sample meets every row and column of a weight matrix."""
+SAFETY = 4.0
+"""How many standard deviations of the sample's rank the guess keeps away from the sought rank."""
 
-SAMPLE_MARGIN = 4
-"""Standard deviations by which the sampled threshold is set too low: it misleads in a few of 100,000 cases."""
+_TABLE = POSITIONS.reshape(-1)
 
 
 @numba.njit(cache=True)
-def _absolute_mask(bits):
-    """All bits but the sign, in the type of ``bits``."""
+def magnitude_mask(bits):
+    """All ones but the sign, in the type of ``bits``."""
     one = bits.dtype.type(1)
-    return bits.dtype.type((one << bits.dtype.type(8 * bits.itemsize - 1)) - one)
+    return (one << bits.dtype.type(8 * bits.itemsize - 1)) - one
 
 
 @numba.njit(cache=True)
-def _mark_at_least(bits, floor, mask):
-    """mask_j = 1 where the magnitude bits reach ``floor``; a loop of its own, so that it is vectorised."""
-    absolute = _absolute_mask(bits)
-    for j in range(bits.size):
-        mask[j] = np.int8((bits[j] & absolute) >= floor)
-
-
-@numba.njit(cache=True)
-def _gather_bits(words, packed):
-    """Eight bytes of 0 or 1 to one byte, the first to its lowest bit."""
-    for w in range(words.size):
-        packed[w] = np.uint8((words[w] * GATHER) >> np.uint64(56))
-
-
-@numba.njit(cache=True)
-def collect_at_least(bits, floor, indices):
-    """Write the indices of all entries whose magnitude bits are at least ``floor``, ascending; return how many.
+def collect_above(bits, below, indices, table):
+    """Write the indices of all entries whose magnitude bits exceed ``below``, ascending; return how many.
 
     Parameters
     ----------
-    bits : ndarray of int32 or int64, shape (d,)
+    bits : ndarray of uint32 or uint64, shape (d,)
         The vector's bit patterns, sign included.
-    floor : integer of the same type, not negative
-    indices : ndarray of uint32, shape (d,)
+    below : unsigned integer of the same type
+    indices : ndarray of uint32, shape (d,) at least
+        What lies behind those found is overwritten too.
+    table : ndarray of uint8
+        `pmom_mpi.kernels.lanes.POSITIONS` flattened.
     """
-    mask = np.empty(CHUNK, np.int8)
-    packed = np.empty(CHUNK // 8, np.uint8)
-    words = packed.view(np.uint64)
+    absolute = magnitude_mask(bits)
     count = 0
-    for start in range(0, bits.size, CHUNK):
-        chunk = bits[start : start + CHUNK]
-        _mark_at_least(chunk, floor, mask)
-        mask[chunk.size :] = 0
-        _gather_bits(mask.view(np.uint64), packed)
-        for w in range(words.size):
-            word, base = words[w], start + 64 * w
-            while word != 0:
-                indices[count] = base + trailing_zeros(word)
-                count += 1
-                word &= word - np.uint64(1)
+    even = bits.size // LANES * LANES
+    for start in range(0, even, LANES):
+        count = append8(bits, start, absolute, below, table, indices, count)
+    for j in range(even, bits.size):
+        indices[count] = j
+        count += (bits[j] & absolute) > below
     return count
-
-
-@numba.njit(cache=True)
-def magnitudes_at(bits, indices, out):
-    """The magnitude bits of the entries at ``indices``, into ``out``."""
-    absolute = _absolute_mask(bits)
-    for i in range(indices.size):
-        out[i] = bits[indices[i]] & absolute
-
-
-@numba.njit(cache=True)
-def keep_at_least(bits, floor, indices):
-    """Drop the indices whose entry is below ``floor``, keep the order; return how many stay."""
-    absolute = _absolute_mask(bits)
-    kept = 0
-    for i in range(indices.size):
-        index = indices[i]
-        indices[kept] = index
-        kept += (bits[index] & absolute) >= floor
-    return kept
 
 
 @numba.njit(cache=True)
@@ -105,24 +64,126 @@ def gather(vector, indices, out):
         out[i] = vector[indices[i]]
 
 
-def select_largest(vector: np.ndarray, k: int, indices: np.ndarray, work: np.ndarray) -> int:
-    """The indices of every non-zero entry whose magnitude is at least the k-th largest, ascending.
+@numba.njit(cache=True)
+def kth_largest(magnitudes, k):
+    """The k-th largest of unsigned integers whose top bit is clear; ``magnitudes`` is used up as working space.
+
+    Radix selection from the most significant digit down: each pass keeps the candidates that share the sought number's
+    digits so far.
+    """
+    counts = np.empty(1 << DIGIT, np.int64)
+    width = 8 * magnitudes.itemsize - 1
+    passes = (width + DIGIT - 1) // DIGIT
+    left, size = k, magnitudes.size
+    found = magnitudes.dtype.type(0)
+    digit_mask = magnitudes.dtype.type((1 << DIGIT) - 1)
+    for step in range(passes):
+        shift = magnitudes.dtype.type(DIGIT * (passes - 1 - step))
+        counts[:] = 0
+        for i in range(size):
+            counts[(magnitudes[i] >> shift) & digit_mask] += 1
+        digit = counts.size - 1
+        while counts[digit] < left:
+            left -= counts[digit]
+            digit -= 1
+        kept = 0
+        for i in range(size):
+            value = magnitudes[i]
+            magnitudes[kept] = value
+            kept += ((value >> shift) & digit_mask) == digit
+        size = kept
+        found |= magnitudes.dtype.type(digit) << shift
+    return found
+
+
+@numba.njit(cache=True)
+def draw_sample(bits, out):
+    """Fill ``out`` with the magnitude bits of one entry of each of ``out.size`` equal stretches, wherever a hash says.
+
+    Drawn within a stretch, not at a fixed stride, which would see a few columns of a weight matrix only.
+    """
+    absolute = magnitude_mask(bits)
+    stretch = bits.size / out.size
+    for i in range(out.size):
+        begin = np.int64(i * stretch)
+        length = np.uint64(np.int64((i + 1) * stretch) - begin)
+        place = begin + np.int64(((uniform_bits(np.uint64(0), i) >> np.uint64(32)) * length) >> np.uint64(32))
+        out[i] = bits[place] & absolute
+
+
+@numba.njit(cache=True)
+def guess_bracket(bits, k, work):
+    """Two magnitudes, the lower at least 1, between which the k-th largest of ``bits`` almost surely lies."""
+    highest = magnitude_mask(bits)
+    size = min(SAMPLE, bits.size // LANES)
+    middle = k * (size / bits.size)
+    margin = SAFETY * np.sqrt(middle * (1.0 - k / bits.size)) + SAFETY
+    low, high = bits.dtype.type(1), highest
+    if middle + margin < size:
+        draw_sample(bits, work[:size])
+        low = max(low, kth_largest(work[:size], np.int64(np.ceil(middle + margin))))
+    if middle - margin >= 1.0:
+        draw_sample(bits, work[:size])
+        high = kth_largest(work[:size], np.int64(middle - margin))
+    return low, high
+
+
+@numba.njit(cache=True)
+def _kth_of_candidates(values, k, high, work):
+    """The k-th largest magnitude of bit patterns, sought first among those up to ``high``."""
+    absolute = magnitude_mask(values)
+    inside = 0
+    for i in range(values.size):
+        work[inside] = values[i] & absolute
+        inside += work[inside] <= high
+    above = values.size - inside
+    if above < k:
+        return kth_largest(work[:inside], k - above)
+    for i in range(values.size):
+        work[i] = values[i] & absolute
+    return kth_largest(work[: values.size], k)
+
+
+@numba.njit(cache=True)
+def _select(bits, k, indices, values, work, table):
+    one = bits.dtype.type(1)
+    absolute = magnitude_mask(bits)
+    low, high = guess_bracket(bits, k, work)
+    count = collect_above(bits, low - one, indices, table)
+    if count < k and low > one:
+        count = collect_above(bits, bits.dtype.type(0), indices, table)
+    gather(bits, indices[:count], values)
+    if count <= k:
+        return count
+    least = _kth_of_candidates(values[:count], k, high, work)
+    kept = 0
+    for i in range(count):
+        index, value = indices[i], values[i]
+        indices[kept] = index
+        values[kept] = value
+        kept += (value & absolute) >= least
+    return kept
+
+
+def select_largest(vector: np.ndarray, k: int, indices: np.ndarray, values: np.ndarray, work: np.ndarray) -> int:
+    """Every non-zero entry whose magnitude is at least the k-th largest, by ascending index.
 
     Ties stay, as in the published code, so more than k may be kept; zeros are never kept, since sending them says
     nothing. NaN counts as larger than everything.
 
-    A strided sample suggests a threshold somewhat too low; the one pass over the vector collects what lies above it, and
-    the exact threshold is found among those. When the sample misled (fewer than k above), the exact threshold is found
-    among all entries: the result never depends on the sample.
+    A sample brackets the threshold; one pass over the vector collects what may lie above it; the exact threshold is
+    then found by radix selection among the few inside the bracket. When the sample misled, all candidates or all
+    entries are sought through: the result never depends on the sample.
 
     Parameters
     ----------
     vector : ndarray, shape (d,), float32 or float64, contiguous
     k : int
         1 <= k <= d.
-    indices : ndarray of uint32, shape (d,)
-        Where the result goes.
-    work : ndarray, shape (d,), int32 or int64, as wide as the vector's entries
+    indices : ndarray of uint32, shape (d,) at least
+    values : ndarray of the vector's type, shape (d,) at least
+        Where indices and entries go; what lies behind the result is overwritten.
+    work : ndarray of unsigned integers as wide as the vector's entries, shape (d,) at least
         Working space.
 
     Returns
@@ -130,26 +191,21 @@ def select_largest(vector: np.ndarray, k: int, indices: np.ndarray, work: np.nda
     int
         How many were kept.
     """
-    bits = vector.view(work.dtype)
-    floor = _sampled_floor(bits, k)
-    count = collect_at_least(bits, floor, indices)
-    if count < k and floor > 1:
-        count = collect_at_least(bits, work.dtype.type(1), indices)
-    if count <= k:
-        return count
-    candidates = work[:count]
-    magnitudes_at(bits, indices[:count], candidates)
-    candidates.partition(count - k)
-    return keep_at_least(bits, candidates[count - k], indices[:count])
+    return _select(vector.view(work.dtype), k, indices, values.view(work.dtype), work, _TABLE)
 
 
-def _sampled_floor(bits: np.ndarray, k: int) -> np.signedinteger:
-    """Magnitude bits, at least 1, that almost surely k entries or more reach, and not many more."""
-    kind = bits.dtype.type
-    sample = bits[::SAMPLE_STRIDE] & kind(np.iinfo(kind).max)
-    expected = k * sample.size / bits.size
-    rank = math.ceil(expected + SAMPLE_MARGIN * math.sqrt(expected) + SAMPLE_MARGIN)
-    if rank >= sample.size:
-        return kind(1)
-    sample.partition(sample.size - rank)
-    return max(sample[sample.size - rank], kind(1))
+def select_at_least(vector: np.ndarray, tau: float, indices: np.ndarray, values: np.ndarray) -> int:
+    """Every entry with |entry| >= tau > 0, or NaN, by ascending index; arguments and result as `select_largest`."""
+    unsigned = np.dtype(f"u{vector.itemsize}")
+    least = vector.dtype.type(tau)
+    if float(least) < tau:
+        least = np.nextafter(least, vector.dtype.type(np.inf))
+    below = least.view(unsigned) - unsigned.type(1)
+    return _above(vector.view(unsigned), below, indices, values.view(unsigned), _TABLE)
+
+
+@numba.njit(cache=True)
+def _above(bits, below, indices, values, table):
+    count = collect_above(bits, below, indices, table)
+    gather(bits, indices[:count], values)
+    return count

@@ -1,0 +1,46 @@
+"""How many coordinates a sparsifier keeps: the keys k and fraction, alike for all of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from pmom_mpi.errors import UserError
+from pmom_mpi.layout import Layout
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """Exactly one of k, a number of coordinates, and fraction, a part of them."""
+
+    k: Annotated[int, Field(ge=1)] | None = None
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    name: ClassVar[str]
+    """The sparsifier's kind, for messages."""
+
+    def __post_init__(self) -> None:
+        if (self.k is None) == (self.fraction is None):
+            raise ValueError("give exactly one of k and fraction")
+
+    def check(self, layout: Layout) -> None:
+        """Raise `UserError` when K is more than there is."""
+        if self.k is not None and self.k > layout.dimension:
+            raise UserError(
+                f"bias: {self.name}.k: {self.k} is more than d = {layout.dimension}, the length of the gradient"
+            )
+
+    def count(self, size: int) -> int:
+        """K of ``size`` coordinates: k, or ceil(fraction size) with the fraction taken as the decimal it is written as.
+
+        Examples
+        --------
+        >>> Sparsity(fraction=0.07).count(100), math.ceil(0.07 * 100)
+        (7, 8)
+        """
+        if self.k is not None:
+            return min(self.k, size)
+        return math.ceil(Fraction(repr(self.fraction)) * size)
