@@ -16,7 +16,9 @@ from pmom_mpi import registry
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.data.spec import DataSpec
 from pmom_mpi.errors import UserError, blame
+from pmom_mpi.schedules import Constant
 
+StepSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^/\s]+$")]
 
 
@@ -155,7 +157,7 @@ def _from_raw(raw: dict[str, Any]) -> Config:
         momentum=registry.build(registry.MOMENTUM, "momentum", config.momentum),
         bias=_stages(config.bias),
         step_size=_step_size(config.step_size),
-        gradient=_section(Batch, "gradient", _batch_keys(config.gradient)),
+        gradient=_batch(config.gradient),
         evaluate=_section(Evaluate, "evaluate", config.evaluate),
         wire=_section(Wire, "wire", config.wire),
         record=_section(Record, "record", config.record),
@@ -167,8 +169,10 @@ def _from_raw(raw: dict[str, Any]) -> Config:
 def _with_nodes(raw: dict[str, Any]) -> dict[str, Any]:
     """n may stand at the top or, where there is a data set to divide, in its section."""
     data = raw.get("data")
-    if not isinstance(data, dict):
+    if data is None:
         return raw
+    if not isinstance(data, dict):
+        raise UserError(f"data: needs a mapping with a name and a number of nodes, not {data!r}")
     top, below = raw.get("nodes"), data.get("nodes")
     if top is not None and below is not None and top != below:
         raise UserError(f"nodes: {top} here but data.nodes says {below}; give one of them")
@@ -183,13 +187,14 @@ def _section(cls: type, where: str, raw: Any) -> Any:
     return registry.construct(cls, where, raw)
 
 
-def _batch_keys(raw: Any) -> Any:
-    """``gradient: {batch: 64}``: the key is the field's word, ``size`` the class's."""
-    if not isinstance(raw, dict):
-        return raw
-    if "size" in raw:
-        raise UserError(registry.unknown("gradient", "size", ["batch", "order"]))
-    return {"size" if key == "batch" else key: value for key, value in raw.items()}
+def _batch(raw: Any) -> Batch:
+    """``gradient: {batch: 64}``: what the class calls ``size`` is the key ``batch``."""
+    if not isinstance(raw, dict) or "size" in raw:
+        raise UserError(f"gradient: needs a mapping with keys batch, order, not {raw!r}")
+    try:
+        return _section(Batch, "gradient", {"size" if key == "batch" else key: value for key, value in raw.items()})
+    except UserError as error:
+        raise UserError(str(error).replace("gradient.size", "gradient.batch")) from None
 
 
 def _stages(raw: Any) -> tuple[Any, ...]:
@@ -202,13 +207,7 @@ def _stages(raw: Any) -> tuple[Any, ...]:
 def _step_size(raw: Any) -> Any:
     if isinstance(raw, dict):
         return registry.build(registry.SCHEDULES, "step_size", raw)
-    return registry.construct(_constant(), "step_size", {"value": raw})
-
-
-def _constant() -> type:
-    from pmom_mpi.schedules import Constant
-
-    return Constant
+    return Constant(registry.value(StepSize, "step_size", raw))
 
 
 def _output(config: Config) -> str:

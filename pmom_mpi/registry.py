@@ -80,13 +80,25 @@ def unknown(where: str, name: str, known: typing.Iterable[str]) -> str:
     return f"{path}: unknown key; {hint}"
 
 
+def value(annotation: Any, where: str, raw: Any) -> Any:
+    """Check a single value against a type annotation; raises `UserError` with one clear line."""
+    try:
+        return pydantic.TypeAdapter(annotation).validate_python(raw)
+    except pydantic.ValidationError as error:
+        raise UserError(explain(where, error)) from None
+
+
 def explain(where: str, error: pydantic.ValidationError) -> str:
     """A validation error's first complaint as one line: key, what is wrong, value."""
     first = error.errors()[0]
-    path = ".".join([where, *map(str, first["loc"])] if where else map(str, first["loc"]))
+    # Behind the key, pydantic also names the branch of a union it tried; only positions in lists mean something here.
+    key = [str(part) for place, part in enumerate(first["loc"]) if place == 0 or isinstance(part, int)]
+    path = ".".join([where, *key] if where else key)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"{path}: this key is required"
+    if first["type"] == "value_error" and isinstance(first["input"], dict):
+        return f"{path}: {message}"
     return f"{path}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
 
 
