@@ -67,6 +67,7 @@ class Config:
     data: Any = None
     gradient: Any = field(default_factory=dict)
     bias: Any = ()
+    downlink: Any = ()
     evaluate: Any = field(default_factory=dict)
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
@@ -155,7 +156,8 @@ def _from_raw(raw: dict[str, Any]) -> Config:
         config,
         problem=registry.build(registry.PROBLEMS, "problem", config.problem),
         momentum=registry.build(registry.MOMENTUM, "momentum", config.momentum),
-        bias=_stages(config.bias),
+        bias=_stages("bias", config.bias),
+        downlink=_stages("downlink", config.downlink),
         step_size=_step_size(config.step_size),
         gradient=_batch(config.gradient),
         evaluate=_section(Evaluate, "evaluate", config.evaluate),
@@ -197,11 +199,11 @@ def _batch(raw: Any) -> Batch:
         raise UserError(str(error).replace("gradient.size", "gradient.batch")) from None
 
 
-def _stages(raw: Any) -> tuple[Any, ...]:
+def _stages(where: str, raw: Any) -> tuple[Any, ...]:
     if raw is None or raw == "none":
         return ()
     stages = raw if isinstance(raw, (list, tuple)) else [raw]
-    return tuple(registry.build(registry.BIAS, f"bias[{place}]", stage) for place, stage in enumerate(stages))
+    return tuple(registry.build(registry.BIAS, f"{where}[{place}]", stage) for place, stage in enumerate(stages))
 
 
 def _step_size(raw: Any) -> Any:

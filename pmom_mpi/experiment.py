@@ -15,12 +15,13 @@ from pmom_mpi import config as configs
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.data import heterogeneity, open_dataset, partition
+from pmom_mpi.downlink import Receiver, Sender
 from pmom_mpi.errors import UserError, blame
 from pmom_mpi.problems.base import Context, Problem
 from pmom_mpi.record.columns import column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
-from pmom_mpi.server import Row, Server
+from pmom_mpi.server import Dense, Downlink, Row, Server
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.alone import Alone
 from pmom_mpi.transport.base import Interrupted, Report, WorkerFailed, block
@@ -124,6 +125,7 @@ class Part:
     pipeline: Pipeline
     worker: Worker
     report: Report
+    downlink: Downlink
     facts: dict[str, float]
     """What is known of the data's division, for the run file."""
 
@@ -172,10 +174,20 @@ def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
     facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
     report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
     chunks = group.hosted(config.problem.chunks)
-    worker = Worker(
-        config.problem, pipeline, lambda model: model.view(dtype), hosted, chunks, report, config.wire.checksum
-    )
-    return Part(config, raw, source, pipeline, worker, report, facts)
+    downlink, receive = _downlink(config)
+    worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
+    return Part(config, raw, source, pipeline, worker, report, downlink, facts)
+
+
+def _downlink(config: Config) -> tuple[Downlink, Callable[[np.ndarray], np.ndarray]]:
+    """The two ends of the model's way to the nodes: dense, or compressed changes that every rank adds up (EF21-P)."""
+    if not config.downlink:
+        return Dense(), lambda model: model.view(config.dtype)
+    start = config.problem.initial_point()
+    pipeline = Pipeline(config.downlink, config.problem.layout, np.dtype(config.dtype), config.seed)
+    server = config.nodes  # random draws as those of one more node
+    sender = Sender(start, lambda change, k: pipeline.apply(change, server, k)[0], config.wire.checksum)
+    return sender, Receiver(start)
 
 
 def _divide(config: Config) -> tuple[Any, list[np.ndarray]]:
@@ -237,7 +249,7 @@ def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) 
     with Signals() as signals:
         capacity = codec.max_bytes(problem.layout.dimension, pipeline.dtype)
         star = group.centre(part.worker, part.report, config.nodes, capacity, signals)
-        server = Server(config, problem, pipeline.statistics, pipeline.integrates, star, append)
+        server = Server(config, problem, pipeline.statistics, pipeline.integrates, star, part.downlink, append)
         if watcher is not None:
             watcher.begin(config, problem, group.size)
         try:

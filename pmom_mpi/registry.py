@@ -27,6 +27,9 @@ BIAS = {
     "clip_value": "pmom_mpi.bias.clipping:ClipValue",
     "normalize": "pmom_mpi.bias.clipping:Normalize",
     "top_k": "pmom_mpi.bias.top_k:TopK",
+    "ef14": "pmom_mpi.bias.feedback:EF14",
+    "ef21": "pmom_mpi.bias.feedback:EF21",
+    "ef21_sgdm": "pmom_mpi.bias.feedback:EF21SGDM",
 }
 MOMENTUM = {
     "ema": "pmom_mpi.momentum:EMA",

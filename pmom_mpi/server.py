@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,21 @@ from pmom_mpi.wire import codec
 from pmom_mpi.worker import STATIONS
 
 Row = dict[str, float]
+NOTHING = np.empty(0, np.uint8)
+
+
+class Downlink(Protocol):
+    """How the model travels to the nodes."""
+
+    def payload(self, x: np.ndarray, iteration: int) -> np.ndarray:
+        """The bytes to broadcast for x^k, valid until the next call."""
+
+
+class Dense:
+    """The model as it is."""
+
+    def payload(self, x: np.ndarray, iteration: int) -> np.ndarray:
+        return x.view(np.uint8)
 
 
 class Server:
@@ -32,6 +48,8 @@ class Server:
         Whether payloads are differences to be added up over the iterations (EF21).
     star : Star
         The way to the nodes.
+    downlink : Downlink
+        Turns x^k into what is broadcast.
     append : callable
         Takes each iteration's row as soon as it is complete.
     """
@@ -43,12 +61,14 @@ class Server:
         statistics: tuple[str, ...],
         integrates: bool,
         star: Star,
+        downlink: Downlink,
         append: Callable[[Row], None],
     ) -> None:
         self._config = config
         self._problem = problem
         self._names = tuple(f"train_{name}" for name in problem.metrics) + statistics
         self._star = star
+        self._downlink = downlink
         self._append = append
         self.x = problem.initial_point()
         self.state = config.momentum.init(self.x.size, self.x.dtype)
@@ -79,22 +99,25 @@ class Server:
                 status = "diverged"
                 if config.on_divergence == "stop":
                     self._complete(row)
-                    self._star.broadcast(Order(k, Task.STOP), self.x[:0])
+                    self._star.broadcast(Order(k, Task.STOP), NOTHING)
                     return status
             began = perf_counter()
             config.momentum.step(self.x, self._average, self.state, config.step_size(k, total), k)
             row["time_momentum"] = perf_counter() - began
             self._pending = row
-        self._star.broadcast(Order(total, Task.STOP | self._evaluation(total)), self.x)
         if self._evaluation(total):
+            self._star.broadcast(Order(total, Task.EVALUATE | Task.STOP), self._downlink.payload(self.x, total))
             self._pending |= self._evaluated(self._star.report())
+        else:
+            self._star.broadcast(Order(total, Task.STOP), NOTHING)
         self._complete(self._pending)
         return status
 
     def _exchange(self, order: Order) -> Row:
         """One round: x to all nodes, the average of what they send back in ``self._average``."""
         began = perf_counter()
-        self._star.broadcast(order, self.x)
+        model = self._downlink.payload(self.x, order.iteration)
+        self._star.broadcast(order, model)
         broadcast = perf_counter() - began
         uplink_bits, decode = self._collect()
         report = self._star.report()
@@ -110,7 +133,7 @@ class Server:
             **dict(zip(self._names, report.nodes.mean(axis=0).tolist(), strict=True)),
             "gradient_norm": self._mean(len(report.nodes)),
             "uplink_bits": uplink_bits,
-            "downlink_bits": 8 * self.x.nbytes,
+            "downlink_bits": 8 * model.size,
             "overhead_bits": 64 * (report.nodes.size + seconds.size * len(report.seconds)),
             **{f"time_{name}": value for name, value in zip(STATIONS, seconds.tolist(), strict=True)},
             "time_broadcast": broadcast,

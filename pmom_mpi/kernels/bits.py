@@ -15,7 +15,6 @@ from numba.extending import intrinsic
 WORD = ir.IntType(64)
 
 
-
 @intrinsic
 def trailing_zeros(typingctx, word):
     """How many zeros stand below the lowest set bit of a non-zero 64-bit word."""

@@ -1,0 +1,101 @@
+"""Error feedback: what a compressor drops is not lost.
+
+Memories are updated with the values that the receiver will decode, bit for bit, so that they never drift from what it
+has; where few coordinates are sent, few are touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from pmom_mpi.bias.base import Compress, Step
+from pmom_mpi.kernels.feedback import difference_in_place, momentum_difference, with_memory
+from pmom_mpi.wire.message import Everything, Message
+from pmom_mpi.wire.supports import indices_of
+
+
+@dataclass(frozen=True)
+class EF14:
+    """Sends C(e + g) and remembers the rest: e = e + g - C(e + g), from e = 0.
+
+    Seide, Fu, Droppo, Li, Yu 2014, "1-bit stochastic gradient descent and its application to data-parallel distributed
+    training of speech DNNs"; Karimireddy, Rebjock, Stich, Jaggi 2019, "Error feedback fixes SignSGD and other gradient
+    compression schemes". Memories hold gradients, not steps: theirs are gamma times these where gamma is constant.
+
+    The state ``excess`` is -e: the sum of all that was sent minus the sum of all gradients.
+    """
+
+    statistics: ClassVar[tuple[str, ...]] = ()
+    integrates: ClassVar[bool] = False
+
+    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, tuple[float, ...]]:
+        excess = _memory(step, "excess", gradient)
+        with_memory(gradient, excess)
+        message = compress(gradient)
+        _add(message, excess)
+        return message, ()
+
+
+@dataclass(frozen=True)
+class EF21:
+    """Sends C(g - h) and lets both sides follow it: h = h + C(g - h), from h = 0.
+
+    Richtarik, Sokolov, Fatkhullin 2021, "EF21: a new, simpler, theoretically better, and practically faster error
+    feedback". The server steps with the mean of all h, to which it adds the mean of what is sent.
+    """
+
+    statistics: ClassVar[tuple[str, ...]] = ()
+    integrates: ClassVar[bool] = True
+
+    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, tuple[float, ...]]:
+        h = _memory(step, "h", gradient)
+        difference_in_place(gradient, h)
+        message = compress(gradient)
+        _add(message, h)
+        return message, ()
+
+
+@dataclass(frozen=True)
+class EF21SGDM:
+    """EF21 on the node's momentum: v = (1 - beta) v + beta g from v^0 = g^0; sends C(v - h), h = h + C(v - h).
+
+    Fatkhullin, Tyurin, Richtarik 2023, "Momentum provably improves error feedback!", where beta is called eta. The same
+    as the stages ``local_momentum`` and ``ef21`` one after the other, in one pass less.
+
+    Parameters
+    ----------
+    beta : float in (0, 1]
+        1 is EF21.
+    """
+
+    beta: Annotated[float, Field(gt=0, le=1)] = 0.1
+    statistics: ClassVar[tuple[str, ...]] = ()
+    integrates: ClassVar[bool] = True
+
+    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, tuple[float, ...]]:
+        beta = self.beta if "v" in step.state else 1.0
+        v, h = _memory(step, "v", gradient), _memory(step, "h", gradient)
+        momentum_difference(v, gradient, h, beta)
+        message = compress(gradient)
+        _add(message, h)
+        return message, ()
+
+
+def _memory(step: Step, name: str, gradient: np.ndarray) -> np.ndarray:
+    """The node's memory of this name, zero before its first use."""
+    found = step.state.get(name)
+    if found is None:
+        found = step.state[name] = np.zeros_like(gradient)
+    return found
+
+
+def _add(message: Message, total: np.ndarray) -> None:
+    """``total += message``, each value as the receiver will decode it."""
+    if isinstance(message.support, Everything):
+        message.values.add(total)
+    else:
+        message.values.add_at(indices_of(message.support, message.dimension), total)

@@ -1,0 +1,37 @@
+"""Noise on gradients, as differential privacy adds it after clipping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from pmom_mpi.bias.base import Step
+from pmom_mpi.streams import Stream, generator
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """g + sigma xi with xi standard normal, drawn anew for every node and iteration.
+
+    Abadi et al. 2016, "Deep learning with differential privacy": after clipping samples at tau, their noise multiplier z
+    and m samples a batch are ``sigma = z tau / m`` here, because gradients are means over the batch.
+
+    Parameters
+    ----------
+    sigma : float >= 0
+        The standard deviation of each coordinate.
+    """
+
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    statistics: ClassVar[tuple[str, ...]] = ()
+
+    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+        noise = step.buffer("noise", gradient.size, gradient.dtype)
+        draw = generator(step.seed, Stream.NOISE, step.node, step.iteration)
+        draw.standard_normal(dtype=gradient.dtype, out=noise)
+        noise *= gradient.dtype.type(self.sigma)
+        gradient += noise
+        return ()
