@@ -41,6 +41,16 @@ def main() -> None:
     """
 
 
+def _print(table: Any) -> None:
+    """A table on the terminal, or at a width that cuts nothing where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    console.print(table)
+
+
 _config = click.argument("config", type=click.Path())
 _set = click.option(
     "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE",
@@ -121,12 +131,10 @@ def show(file: str, everything: bool) -> None:
     \b
     pmom show results/quickstart-0.h5
     """
-    from rich.console import Console
-
     from pmom_mpi.analysis import read
     from pmom_mpi.analysis import show as showing
 
-    Console().print(showing.render(read.load(file), everything=everything))
+    _print(showing.render(read.load(file), everything=everything))
 
 
 @main.command()
@@ -155,11 +163,9 @@ def data() -> None:
 @data.command("list")
 def data_list() -> None:
     """List the known data sets and where they are."""
-    from rich.console import Console
-
     from pmom_mpi.data import library
 
-    Console().print(library.render())
+    _print(library.render())
 
 
 @data.command("get")
@@ -195,12 +201,10 @@ def doctor(folder: str) -> None:
     \b
     pmom doctor results/
     """
-    from rich.console import Console
-
     from pmom_mpi.cluster import doctor as checks
 
     rows = checks.checkup(folder)
-    Console().print(checks.render(rows))
+    _print(checks.render(rows))
     sys.exit(1 if any(row.state == "bad" for row in rows) else 0)
 
 
@@ -221,8 +225,6 @@ def reproduce(
     \b
     mpirun -n 3 pmom reproduce mnist --setting 'top_k-*-beta0.1' --seeds 0,1 --iterations 60
     """
-    from rich.console import Console
-
     from pmom_mpi import reproduce as reproducing
     from pmom_mpi.progress import Narrator
 
@@ -231,7 +233,7 @@ def reproduce(
     numbers = [int(seed) for seed in seeds.split(",")]
     found = reproducing.reproduce(settings, numbers, iterations, Path(output), Narrator())
     if found:
-        Console().print(reproducing.table(found))
+        _print(reproducing.table(found))
     if found and picture:
         reproducing.plot(found, picture)
         click.echo(picture)

@@ -78,8 +78,11 @@ class Recorder:
             self._file.swmr_mode = True
             os.replace(partial, self.path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
+            reason = os.strerror(error.errno) if error.errno else error
+            raise UserError(f"cannot write {self.path}: {reason}") from None
+        finally:
+            if partial.is_file():  # something went wrong
+                partial.unlink()
 
     def append(self, row: Mapping[str, float]) -> None:
         """Keep a complete row; metrics it lacks become NaN (or 0 where there is none)."""

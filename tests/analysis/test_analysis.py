@@ -1,0 +1,90 @@
+"""Tables and pictures of real run files, and the published curves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from pmom_mpi import config as configs
+from pmom_mpi import experiment
+from pmom_mpi.analysis import plot, published, read, show
+from pmom_mpi.cli import main
+from pmom_mpi.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two seeds of one config, and another config; iterations few, evaluation every second."""
+    folder = tmp_path_factory.mktemp("runs")
+    raw = {
+        "name": "small", "iterations": 5, "step_size": 0.3, "momentum": {"kind": "ema", "beta": 0.5},
+        "problem": {"kind": "softmax_regression"}, "data": {"name": "digits", "nodes": 4}, "evaluate": {"every": 2},
+        "bias": [{"kind": "top_k", "fraction": 0.2}],
+    }  # fmt: skip
+    changes = {"a0": {"seed": 0}, "a1": {"seed": 1}, "b": {"bias": [{"kind": "clip_norm", "tau": 0.1}]}}
+    for name, change in changes.items():
+        experiment.run(raw | change, output=folder / f"{name}.h5")
+    return [folder / f"{name}.h5" for name in changes]
+
+
+def test_show_names_what_matters(files):
+    console = Console(width=140, record=True, file=open("/dev/null", "w"))
+    console.print(show.render(read.load(files[0]), everything=True))
+    text = console.export_text()
+    for words in ("small", "finished, 5 of 5", "top_k", "uplink", "slowest worker: gradient", "/metrics", "bit"):
+        assert words in text
+
+
+def test_bits_are_the_bytes_of_the_payloads(files):
+    run = read.load(files[2])
+    dense = 32 * 650  # softmax regression of 64 features and 10 classes, in float32
+    assert ((run.metrics["uplink_bits"] >= 4 * dense) & (run.metrics["uplink_bits"] < 4 * dense * 1.02)).all()
+    assert (run.metrics["downlink_bits"] == dense).all()
+    assert np.isfinite(run.metrics["test_loss"]).tolist() == [False, True, False, True, True]
+
+
+def test_seeds_of_one_config_are_one_curve(files):
+    curves = plot._curves([read.load(file) for file in files])
+    assert [len(curve.runs) for curve in curves] == [2, 1]
+    assert "2 seeds" in curves[0].label and "top_k" in curves[0].label
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
+def test_plot_writes_a_picture(files, tmp_path, ending):
+    output = tmp_path / "new" / f"curves.{ending}"
+    done = CliRunner().invoke(main, ["plot", *map(str, files), "-o", str(output)])
+    assert done.exit_code == 0, done.output
+    assert output.stat().st_size > 5000
+
+
+def test_plot_says_what_it_cannot_write(files, tmp_path):
+    done = CliRunner().invoke(main, ["plot", str(files[0]), "-o", str(tmp_path / "x.nonsense")])
+    assert done.exit_code == 2
+    assert "nonsense" in done.output and "Traceback" not in done.output
+
+
+def test_published_settings_and_curves():
+    assert len(published.settings()) == 24
+    curve = published.curve("top_k-67000-beta0.1", 0)
+    assert curve["train_loss"].shape == (200,)
+    assert curve["train_loss"][0] == pytest.approx(2.3009, abs=1e-3)
+    with pytest.raises(UserError, match="no published setting"):
+        published.settings(["top_q*"])
+
+
+@pytest.mark.parametrize("setting", published.settings())
+def test_a_published_setting_is_a_valid_config(setting):
+    checked = configs.from_raw(published.config(setting, 3, 10, "x.h5"))
+    assert (checked.seed, checked.nodes, checked.iterations) == (3, 100, 10)
+
+
+def test_deviation_is_the_largest_difference():
+    curve = published.curve("none-beta1", 2)
+    ours = {name: values[:50].copy() for name, values in curve.items()}
+    assert max(published.deviation(ours, "none-beta1", 2).values()) == 0
+    ours["train_loss"][30] += 0.25
+    assert published.deviation(ours, "none-beta1", 2)["train_loss"] == pytest.approx(0.25)
+    ours["train_loss"][3] = np.nan
+    assert published.deviation(ours, "none-beta1", 2)["train_loss"] == np.inf
