@@ -15,6 +15,7 @@ import resource
 import statistics
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -57,7 +58,7 @@ class Rows:
 def gemm_floor(nodes: int) -> float:
     """Seconds that the GEMMs of ``nodes`` full-batch gradients take on this rank."""
     rng = np.random.default_rng(0)
-    weights = [rng.standard_normal((out, inp), dtype=np.float32) for inp, out in zip(WIDTHS, WIDTHS[1:], strict=False)]
+    weights = [rng.standard_normal((out, inp), dtype=np.float32) for inp, out in pairwise(WIDTHS)]
     outputs = [rng.standard_normal((SAMPLES, width), dtype=np.float32) for width in WIDTHS]
     shards = [rng.standard_normal((SAMPLES, WIDTHS[0]), dtype=np.float32) for _ in range(4)]
     gradients = [np.empty_like(weight) for weight in weights]
@@ -89,7 +90,7 @@ def torch_loop(bias: str, threads: int, inputs: np.ndarray, targets: np.ndarray,
         return None
     torch.set_num_threads(threads)
     layers: list[torch.nn.Module] = []
-    for inp, out in zip(WIDTHS, WIDTHS[1:], strict=False):
+    for inp, out in pairwise(WIDTHS):
         layers += [torch.nn.Linear(inp, out), torch.nn.ReLU()]
     model, lossfunction = torch.nn.Sequential(*layers[:-1]), torch.nn.CrossEntropyLoss()
     images, labels = torch.from_numpy(inputs), torch.from_numpy(targets)
@@ -161,9 +162,13 @@ def config(name: str, bias: list, data: str, iterations: int, folder: Path) -> d
 def report(ours: dict, floors: list[float], loops: dict) -> None:
     console = Console(width=120)
     floor = statistics.median(floors)
-    console.print(f"GEMM floor of one iteration: {floor:.3f} s (of {len(floors)}: {min(floors):.3f} - {max(floors):.3f})")
+    console.print(
+        f"GEMM floor of one iteration: {floor:.3f} s (of {len(floors)}: {min(floors):.3f} - {max(floors):.3f})"
+    )
     table = Table("bias", "iteration s", "x floor", "PyTorch s", "x faster", "select+encode ms/node", "MB sent")
-    shares = Table("bias", *STATIONS, title="share of the iteration in % (workers' stations run beside the server's wait)")
+    shares = Table(
+        "bias", *STATIONS, title="share of the iteration in % (workers' stations run beside the server's wait)"
+    )
     for name, runs in ours.items():
         total = statistics.median(run.median("time_total") for run in runs)
         found = [value for value in loops.get(name, []) if value is not None]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +90,8 @@ def run(config: str, overrides: tuple[str, ...], output: str | None, overwrite: 
 def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tuple[str, ...]) -> None:
     """Start `pmom run CONFIG` on -n ranks of this machine or allocation, with mpirun's flags chosen for you.
 
-    Finds the mpirun that belongs to this Python's MPI (Open MPI, MPICH, Intel MPI; PMOM_MPIRUN overrides), sets threads,
-    binding, oversubscription and root flags, and prints the command. ARGUMENTS go to `pmom run`.
+    Finds the mpirun that belongs to this Python's MPI (Open MPI, MPICH, Intel MPI; PMOM_MPIRUN overrides), sets
+    threads, binding, oversubscription and root flags, and prints the command. ARGUMENTS go to `pmom run`.
 
     \b
     pmom launch -n 3 configs/quickstart.yaml --overwrite

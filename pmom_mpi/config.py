@@ -53,8 +53,8 @@ class Record:
 class Config:
     """A whole experiment.
 
-    `load` reads one from YAML, `from_raw` makes one of plain dicts. Sections that choose a kind (problem, bias, momentum)
-    hold the objects made of them.
+    `load` reads YAML, `amend` applies overrides, `from_raw` makes this of the result. Sections that choose a kind
+    (problem, bias, momentum) hold the objects made of them.
     """
 
     name: Name
@@ -95,9 +95,7 @@ def load(path: str | Path) -> dict[str, Any]:
     return raw
 
 
-def amend(
-    raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | Path | None = None
-) -> dict[str, Any]:
+def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | Path | None = None) -> dict[str, Any]:
     """A copy of ``raw`` with ``key.path=value`` overrides applied.
 
     Examples

@@ -50,6 +50,4 @@ class Layout:
     def views(self, flat: np.ndarray) -> list[np.ndarray]:
         """The tensors as views into ``flat`` (shape (d,), contiguous); nothing is copied."""
         bounds = self.offsets
-        return [
-            flat[bounds[t] : bounds[t + 1]].reshape(shape) for t, shape in enumerate(self.shapes)
-        ]
+        return [flat[bounds[t] : bounds[t + 1]].reshape(shape) for t, shape in enumerate(self.shapes)]

@@ -51,7 +51,9 @@ class Narrator:
             self._progress.update(self._task, completed=self._done, facts=self._facts(row))
         elif self._done in (1, self._total) or self._done % max(1, self._total // LINES) == 0:
             left = (self._total - self._done) / self._rate()
-            self._console.print(f"{self._done:>{len(str(self._total))}}/{self._total}  {self._facts(row)}  ETA {left:.0f} s")
+            self._console.print(
+                f"{self._done:>{len(str(self._total))}}/{self._total}  {self._facts(row)}  ETA {left:.0f} s"
+            )
 
     def end(self, status: str) -> None:
         if self._progress is not None:

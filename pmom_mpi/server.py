@@ -105,13 +105,17 @@ class Server:
             config.momentum.step(self.x, self._average, self.state, config.step_size(k, total), k)
             row["time_momentum"] = perf_counter() - began
             self._pending = row
+        self._finish(row, total)
+        return status
+
+    def _finish(self, row: Row, total: int) -> None:
+        """The last round: no gradient any more, but x^K may have to be evaluated for the last row."""
         if self._evaluation(total):
             self._star.broadcast(Order(total, Task.EVALUATE | Task.STOP), self._downlink.payload(self.x, total))
-            self._pending |= self._evaluated(self._star.report())
+            row |= self._evaluated(self._star.report())
         else:
             self._star.broadcast(Order(total, Task.STOP), NOTHING)
-        self._complete(self._pending)
-        return status
+        self._complete(row)
 
     def _exchange(self, order: Order) -> Row:
         """One round: x to all nodes, the average of what they send back in ``self._average``."""
@@ -162,7 +166,9 @@ class Server:
 
     def _evaluation(self, iteration: int) -> Task:
         """Whether the nodes evaluate x^iteration: it belongs to the row of the step that made it."""
-        due = iteration > 0 and self._problem.evaluation and self._config.evaluate.due(iteration, self._config.iterations)
+        due = (
+            iteration > 0 and self._problem.evaluation and self._config.evaluate.due(iteration, self._config.iterations)
+        )
         return Task.EVALUATE if due else Task(0)
 
     def _evaluated(self, report: Report) -> Row:

@@ -10,14 +10,14 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.ticker import EngFormatter, MaxNLocator  # noqa: E402
+matplotlib.use("Agg")  # before pyplot is imported: there may be no display
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from pmom_mpi.analysis.read import Run  # noqa: E402
-from pmom_mpi.errors import UserError  # noqa: E402
+from pmom_mpi.analysis.read import Run
+from pmom_mpi.errors import UserError
 
 PREFERRED = ("train_loss", "test_accuracy", "train_suboptimality", "test_loss", "train_accuracy", "train_return")
 """What is drawn when it is there, the first two of them; a run without any shows its own first metric."""
@@ -135,8 +135,8 @@ def _draw(axis: Axes, curve: Curve, name: str, against: str, color: str) -> None
     places = np.stack([_abscissa(run, against, name.startswith("test_"))[:rows] for run in curve.runs])
     known = np.isfinite(values).all(axis=0)
     values, place = values[:, known], places.mean(axis=0)[known]
-    style = {"marker": "o", "markersize": 3} if known.sum() == 1 else {}
-    axis.plot(place, values.mean(axis=0), color=color, linewidth=1.6, label=curve.label, **style)
+    marker = "o" if known.sum() == 1 else ""
+    axis.plot(place, values.mean(axis=0), color=color, linewidth=1.6, marker=marker, label=curve.label)
     if len(values) > 1:
         axis.fill_between(place, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
 
@@ -153,9 +153,9 @@ def _dress(axis: Axes, name: str, against: str, runs: Sequence[Run]) -> None:
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(EngFormatter(unit="B"))
     values = np.concatenate([np.empty(0), *(run.metrics[name][np.isfinite(run.metrics[name])] for run in runs)])
-    if name.endswith(("loss", "suboptimality")) and len(values) and values.min() > 0:
-        if values.max() / values.min() > LOG_RATIO:
-            axis.set_yscale("log")
+    falls = name.endswith(("loss", "suboptimality")) and len(values) > 0 and values.min() > 0
+    if falls and values.max() / values.min() > LOG_RATIO:
+        axis.set_yscale("log")
 
 
 def plot_reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]], output: str | Path) -> None:
@@ -181,8 +181,10 @@ def plot_reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.tight_layout()
     title = "thin: this run, wide and pale: published"
-    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": min(3, len(pairs)), "frameon": False}
-    figure.legend(handles, labels, title=title, **place)
+    columns = min(3, len(pairs))
+    figure.legend(
+        handles, labels, title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False
+    )
     save(figure, Path(output))
 
 

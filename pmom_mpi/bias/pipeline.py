@@ -115,7 +115,9 @@ def _check_order(stages: Sequence[Any]) -> None:
         if ranks[place] < ranks[place - 1]:
             raise UserError(f"bias[{place}]: {here} must stand before {before}: what is sent is decided last")
         if ranks[place] == ranks[place - 1] > 0:
-            raise UserError(f"bias[{place}]: {here} cannot follow {before}: one choice of coordinates, one of their code")
+            raise UserError(
+                f"bias[{place}]: {here} cannot follow {before}: one choice of coordinates, one of their code"
+            )
     if sum(hasattr(stage, "around") for stage in stages) > 1:
         raise UserError("bias: more than one feedback stage; use one error feedback")
 

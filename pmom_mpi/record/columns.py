@@ -50,7 +50,10 @@ def column(name: str) -> Column:
     """
     if name in _KNOWN:
         return _KNOWN[name]
-    for prefix, words in (("train_", "mean over nodes, at x^k"), ("test_", "evaluation at x^{k+1}; NaN where not done")):
+    for prefix, words in (
+        ("train_", "mean over nodes, at x^k"),
+        ("test_", "evaluation at x^{k+1}; NaN where not done"),
+    ):
         if name.startswith(prefix):
             return Column("float64", "1", f"{name.removeprefix(prefix)}: {words}")
     base = name.rstrip("0123456789").rstrip("_")

@@ -1,6 +1,6 @@
 """Run under mpirun by test_transport.py: random payloads through a star whose pieces are tiny; checks every byte.
 
-    star_script.py NODES ITERATIONS PIECE
+star_script.py NODES ITERATIONS PIECE
 """
 
 from __future__ import annotations

