@@ -167,7 +167,7 @@ class Server:
     def _evaluation(self, iteration: int) -> Task:
         """Whether the nodes evaluate x^iteration: it belongs to the row of the step that made it."""
         due = (
-            iteration > 0 and self._problem.evaluation and self._config.evaluate.due(iteration, self._config.iterations)
+            iteration > 0 and self._problem.chunks > 0 and self._config.evaluate.due(iteration, self._config.iterations)
         )
         return Task.EVALUATE if due else Task(0)
 

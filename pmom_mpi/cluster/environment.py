@@ -1,13 +1,16 @@
-"""What the environment says of the launcher that started this process, without asking MPI."""
+"""What the environment says of the launcher that started this process and of the allocation it runs in."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 SIZES = (
     ("Open MPI's mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("MVAPICH's mpirun", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
     ("mpiexec (PMI)", "PMI_SIZE", "PMI_RANK"),
     ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
@@ -15,6 +18,12 @@ SIZES = (
 
 SLURM_NTASKS is not among them: it is also set in a batch script and an salloc shell, which no launcher started.
 """
+
+FIRST_SPECIAL_STEP = 0xFFFFFFF0
+"""Slurm numbers the batch script, the interactive step of salloc and others from here up (slurm.h): no srun of ours."""
+
+RANK_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPI_LOCAL", "MV2_COMM_WORLD_", "HYDI_", "HYDRA_")
+"""What launchers put into a rank's environment, and what a rank must not hand on to a job that it starts itself."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,73 @@ class Launcher:
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> Launcher | None:
-    """The launcher that started this process, or None when it was started by hand."""
+    """The launcher that started this process, or None when it was started by hand.
+
+    Examples
+    --------
+    >>> launcher({"PMI_SIZE": "3", "PMI_RANK": "1"})
+    Launcher(name='mpiexec (PMI)', size=3, rank=1)
+    """
     for name, size, rank in SIZES:
-        if environment.get(size, "").isdecimal():
-            known = environment.get(rank, "")
-            return Launcher(name, int(environment[size]), int(known) if known.isdecimal() else 0)
+        count = _number(environment, size)
+        if count is None or (name == "srun" and _number(environment, "SLURM_STEP_ID", 0) >= FIRST_SPECIAL_STEP):
+            continue
+        return Launcher(name, count, _number(environment, rank, 0))
     return None
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What a batch system has given to this job.
+
+    Attributes
+    ----------
+    system : str
+        ``Slurm``, ``PBS`` or ``LSF``.
+    slots : int
+        Ranks that it foresees, over all hosts.
+    hosts : int
+    """
+
+    system: str
+    slots: int
+    hosts: int
+
+
+def allocation(environment: Mapping[str, str] = os.environ) -> Allocation | None:
+    """The batch system's allocation that this process runs in, or None outside of one.
+
+    Examples
+    --------
+    >>> allocation({"SLURM_JOB_ID": "7", "SLURM_TASKS_PER_NODE": "4(x2),1"})
+    Allocation(system='Slurm', slots=9, hosts=3)
+    """
+    if "SLURM_JOB_ID" in environment:
+        per_host = _slurm_counts(environment.get("SLURM_TASKS_PER_NODE", "1"))
+        return Allocation("Slurm", sum(per_host), len(per_host))
+    if "PBS_JOBID" in environment and (listed := _lines(environment.get("PBS_NODEFILE"))):
+        return Allocation("PBS", len(listed), len(set(listed)))
+    if "LSB_JOBID" in environment and (words := environment.get("LSB_MCPU_HOSTS", "").split()):
+        return Allocation("LSF", sum(map(int, words[1::2])), len(words) // 2)
+    return None
+
+
+def _number(environment: Mapping[str, str], name: str, otherwise: int | None = None) -> int | None:
+    text = environment.get(name, "")
+    return int(text) if text.isdecimal() else otherwise
+
+
+def _slurm_counts(text: str) -> list[int]:
+    """Slurm's ``4(x2),1`` as [4, 4, 1]."""
+    return [
+        int(count)
+        for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
+        for _ in range(int(times or 1))
+    ]
+
+
+def _lines(path: str | None) -> list[str]:
+    try:
+        return Path(path or "").read_text(encoding="utf-8").split()
+    except OSError:
+        return []

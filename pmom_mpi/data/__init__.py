@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from pmom_mpi.data import idx
 from pmom_mpi.data.dataset import DataSet, Split
 from pmom_mpi.data.files import read_arrays
-from pmom_mpi.data.library import get_dataset, import_dataset, make, natural_scale, open_named, read_idx_folder
+from pmom_mpi.data.library import (
+    get_dataset,
+    import_dataset,
+    is_named,
+    list_datasets,
+    make,
+    natural_scale,
+    open_named,
+)
 from pmom_mpi.data.partition import heterogeneity
+from pmom_mpi.data.sampling import Batch
 from pmom_mpi.data.spec import DataSpec
 from pmom_mpi.errors import UserError
 
-__all__ = ["DataSet", "DataSpec", "Split", "get_dataset", "heterogeneity", "import_dataset", "open_dataset", "partition"]
+__all__ = [
+    "Batch", "DataSet", "DataSpec", "Split", "get_dataset", "heterogeneity", "import_dataset", "list_datasets",
+    "open_dataset", "partition",
+]  # fmt: skip
 
 
 def open_dataset(spec: DataSpec) -> DataSet:
-    """The data set that a config names; raises `UserError` when it is not to be had."""
-    path = Path(spec.name).expanduser()
-    if path.is_dir():
-        arrays = read_idx_folder(path, {})
-        data = make(path.name, arrays, natural_scale(arrays["train_inputs"]))
-    elif path.is_file():
-        arrays = read_arrays(path)
-        data = make(path.stem, arrays, natural_scale(arrays["train_inputs"]))
-    else:
+    """The data set that a config names; raises `UserError` when it is not to be had.
+
+    A name goes before a path: a folder ``digits`` of the working directory is ``./digits``.
+    """
+    # os.path, unlike pathlib, only says no to names that no file can have.
+    path = os.path.expanduser(spec.name)
+    if is_named(spec.name) or not os.path.exists(path):
         data = open_named(spec.name)
+    else:
+        arrays = idx.read_folder(Path(path), {}) if os.path.isdir(path) else read_arrays(Path(path))
+        data = make(Path(path).stem, arrays, natural_scale(arrays["train_inputs"]))
     if spec.limit is not None:
         train = replace(data.train, inputs=data.train.inputs[: spec.limit], targets=data.train.targets[: spec.limit])
         data = replace(data, train=train)
@@ -38,5 +53,7 @@ def partition(spec: DataSpec, targets: np.ndarray, seed: int) -> list[np.ndarray
     """The rows of every node's shard, int64, ascending; raises `UserError` with more nodes than samples."""
     division = spec.division
     if spec.nodes > len(targets):
-        raise UserError(f"data.nodes: {spec.nodes} nodes are more than the {len(targets)} training samples of {spec.name}")
+        raise UserError(
+            f"data.nodes: {spec.nodes} nodes are more than the {len(targets)} training samples of {spec.name}"
+        )
     return division.split(targets, spec.nodes, seed)

@@ -49,10 +49,16 @@ class Split:
         """Numbers a sample."""
         return int(np.prod(self.inputs.shape[1:], dtype=np.int64))
 
-    def load(self, rows: np.ndarray, dtype: np.dtype | type) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (len(rows), features) scaled in ``dtype``, C-contiguous; targets int64, or ``dtype`` if real."""
+    def load(
+        self, rows: np.ndarray, dtype: np.dtype | type, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (len(rows), features) scaled in ``dtype``, C-contiguous; targets int64, or ``dtype`` if real.
+
+        The inputs are written into ``out`` (that shape and type) where it is given, else into a new array.
+        """
         selection = _as_slice(rows)
-        inputs = np.ascontiguousarray(self.inputs[selection].reshape(len(rows), self.features).astype(dtype))
+        inputs = np.empty((len(rows), self.features), dtype) if out is None else out
+        inputs[...] = self.inputs[selection].reshape(len(rows), self.features)
         real = self.targets.dtype.kind == "f"
         return self.scale(inputs), self.targets[selection].astype(dtype if real else np.int64)
 

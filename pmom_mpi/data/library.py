@@ -6,75 +6,35 @@ every rank maps it and reads its own rows only.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pooch
-from rich.table import Table
 
+from pmom_mpi.data import idx
 from pmom_mpi.data.dataset import DataSet, Scale, Split
-from pmom_mpi.data.files import read_arrays
-from pmom_mpi.data.idx import read_idx
+from pmom_mpi.data.files import UNREADABLE, read_arrays, reason
+from pmom_mpi.data.known import KNOWN
 from pmom_mpi.errors import UserError
 
-ARRAYS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
-IDX_NAMES = dict(
-    zip(ARRAYS, ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"), strict=True)
-)  # fmt: skip
+if TYPE_CHECKING:
+    from rich.table import Table
 
-
-@dataclass(frozen=True)
-class Known:
-    """A public data set of IDX files.
-
-    Attributes
-    ----------
-    url : str
-        The folder of the gzip files.
-    sha256 : mapping
-        Of the uncompressed files, by array.
-    scale : Scale
-    installed : str
-        Where a distribution's package puts the files.
-    """
-
-    description: str
-    url: str
-    sha256: Mapping[str, str]
-    scale: Scale
-    installed: str = ""
-    samples: int = 60000
-    features: int = 784
-    classes: int = 10
-
-
-KNOWN = {
-    "mnist": Known(
-        "handwritten digits (LeCun, Cortes, Burges)",
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        {
-            "train_inputs": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "train_targets": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "test_inputs": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "test_targets": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        },
-        Scale(255.0, 0.1307, 0.3081),
-    ),
-    "fashion-mnist": Known(
-        "articles of clothing (Xiao, Rasul, Vollgraf)",
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        {"train_inputs": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"},
-        Scale(255.0, 0.5, 0.5),
-        "/usr/share/datasets/fashion-mnist",
-    ),
-}
+DESCRIPTION = "dataset.json"
+"""Written last: a folder of the cache is a data set when it has one."""
+DOWNLOAD_SECONDS = 30
+"""How long a server may be silent."""
 EMBEDDED = "digits"
 EMBEDDED_TRAIN = 1500
 """Of the 1797 digits the first 1500 are for training, the last 297 for testing."""
@@ -83,6 +43,25 @@ EMBEDDED_TRAIN = 1500
 def cache_directory() -> Path:
     """PMOM_DATA_DIR, or the operating system's place for caches."""
     return Path(os.environ.get("PMOM_DATA_DIR") or pooch.os_cache("pmom_mpi"))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of `list_datasets`: training samples, features and classes (None: real targets), and where it is.
+
+    ``where`` is None when the data is not here.
+    """
+
+    name: str
+    samples: int
+    features: int
+    classes: int | None
+    where: str | None
+
+
+def is_named(name: str) -> bool:
+    """Whether this is the name of a public, embedded or imported data set, here or not."""
+    return name == EMBEDDED or name in KNOWN or name in _imported()
 
 
 def open_named(name: str) -> DataSet:
@@ -96,16 +75,17 @@ def open_named(name: str) -> DataSet:
     if name == EMBEDDED:
         return _embedded()
     folder = cache_directory() / name
-    if (folder / "dataset.json").exists():
+    if name in _imported():
         return _stored(name, folder)
     if name not in KNOWN:
         names = ", ".join(sorted({EMBEDDED, *KNOWN, *_imported()}))
         raise UserError(f"data.name: {name!r} is neither a file nor a known data set; known: {names}")
-    if KNOWN[name].installed and Path(KNOWN[name].installed).is_dir():
-        return _stored(name, import_dataset(name, Path(KNOWN[name].installed)))
+    installed = _installed(name)
+    if installed is not None:
+        return _stored(name, import_dataset(name, installed))
     raise UserError(
-        f"data.name: {name} is not here yet; fetch it with 'pmom data get {name}', or without a network bring its files "
-        f"with 'pmom data import {name} PATH'"
+        f"data.name: {name} is not here yet; fetch it with 'pmom data get {name}', or without a network bring its "
+        f"files with 'pmom data import {name} PATH'"
     )
 
 
@@ -121,16 +101,20 @@ def get_dataset(name: str) -> Path:
         return Path(str(resources.files("pmom_mpi.data") / "embedded"))
     if name not in KNOWN:
         raise UserError(f"{name!r} is no public data set; 'pmom data get' knows {', '.join(KNOWN)}")
-    if (cache_directory() / name / "dataset.json").exists():
+    if name in _imported():
         return cache_directory() / name
-    known = KNOWN[name]
+    installed = _installed(name)
+    if installed is not None:
+        return import_dataset(name, installed)
+    download = pooch.HTTPDownloader(timeout=DOWNLOAD_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
-        for file in IDX_NAMES.values():
+        for file in idx.FILES.values():
+            url = f"{KNOWN[name].url}{file}.gz"
             try:
-                pooch.retrieve(f"{known.url}{file}.gz", known_hash=None, fname=f"{file}.gz", path=folder, progressbar=False)
-            except Exception as error:  # whatever the network did, the remedy is the same
+                download(url, str(Path(folder) / f"{file}.gz"), None)
+            except OSError as error:  # all that requests raises, and a full disk
                 raise UserError(
-                    f"cannot download {known.url}{file}.gz ({type(error).__name__}); bring the files from elsewhere with "
+                    f"cannot download {url} ({type(error).__name__}); bring the files from elsewhere with "
                     f"'pmom data import {name} PATH'"
                 ) from None
         return import_dataset(name, Path(folder))
@@ -144,55 +128,58 @@ def import_dataset(name: str, path: Path) -> Path:
     UserError
         When files are missing, broken, or not those of a known name.
     """
-    if name == EMBEDDED or not name or "/" in name or name.startswith("."):
-        raise UserError(f"{name!r} cannot be the name of an imported data set; choose another")
+    if name == EMBEDDED or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise UserError(
+            f"{name!r} cannot be the name of an imported data set; use letters, digits and . _ -, and not {EMBEDDED!r}"
+        )
     known = KNOWN.get(name)
-    arrays = read_idx_folder(path, known.sha256 if known else {}) if path.is_dir() else read_arrays(path)
+    if known and path.is_file():
+        raise UserError(f"{path}: {name} is imported from the folder of its IDX files, which have known checksums")
+    arrays = idx.read_folder(path, known.sha256 if known else {}) if path.is_dir() else read_arrays(path)
     scale = known.scale if known else natural_scale(arrays["train_inputs"])
     target = cache_directory() / name
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
-        for key, array in arrays.items():
-            np.save(partial / f"{key}.npy", np.ascontiguousarray(array), allow_pickle=False)
-        (partial / "dataset.json").write_text(json.dumps({"scale": asdict(scale)}))
-        partial.chmod(0o755)
-        _put(partial, target)
+        _store(arrays, scale, target)
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}; set PMOM_DATA_DIR to another folder") from None
+        line = f"cannot write {target}: {error.strerror or error}; set PMOM_DATA_DIR to another folder"
+        raise UserError(line) from None
     return target
 
 
-def _put(partial: Path, target: Path) -> None:
-    """Move a complete folder into place; where another process was faster, its equal copy stays."""
+def _store(arrays: Mapping[str, np.ndarray], scale: Scale, target: Path) -> None:
+    """Write a complete folder beside ``target``, then move it there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        partial.rename(target)
-    except OSError:
-        if (target / "dataset.json").exists() and target.name in KNOWN:
-            shutil.rmtree(partial)
+        for key, array in arrays.items():
+            np.save(partial / f"{key}.npy", np.ascontiguousarray(array), allow_pickle=False)
+        (partial / DESCRIPTION).write_text(json.dumps({"scale": asdict(scale)}))
+        partial.chmod(0o755)  # mkdtemp's are private, caches may be shared
+        _put(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(partial: Path, target: Path) -> None:
+    """Move a complete folder into place, whatever other processes do there at the same time."""
+    while True:
+        try:
+            partial.rename(target)
             return
-        replaced = target.with_name(f".{target.name}.replaced.{os.getpid()}")
-        target.rename(replaced)
-        partial.rename(target)
-        shutil.rmtree(replaced)
-
-
-def read_idx_folder(folder: Path, sha256: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The four arrays of a folder named as MNIST's are, plain or gzip, with '-' or '.' before idx; test is optional."""
-    arrays = {}
-    for key, name in IDX_NAMES.items():
-        variants = [name, name.replace("-idx", ".idx")]
-        found = [folder / f"{v}{end}" for v in variants for end in ("", ".gz") if (folder / f"{v}{end}").is_file()]
-        if found:
-            arrays[key] = read_idx(found[0], sha256.get(key))
-        elif key.startswith("train") or sha256:
-            raise UserError(f"{folder}: no file {name} or {name}.gz in it")
-    return arrays
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if target.name in KNOWN and (target / DESCRIPTION).exists():
+            return  # a public data set is the same bytes, and others may be about to open them
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with suppress(FileNotFoundError):  # another process was here first
+            target.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def natural_scale(inputs: np.ndarray) -> Scale:
-    """Bytes become [0, 1]; anything else stays as it is."""
-    return Scale(255.0) if inputs.dtype == np.uint8 else Scale()
+    """Bytes become [0, 1] unless they are 0 and 1 already; anything else stays as it is."""
+    return Scale(255.0) if inputs.dtype == np.uint8 and inputs.max() > 1 else Scale()
 
 
 def make(name: str, arrays: Mapping[str, np.ndarray], scale: Scale) -> DataSet:
@@ -205,41 +192,57 @@ def make(name: str, arrays: Mapping[str, np.ndarray], scale: Scale) -> DataSet:
 
 def _stored(name: str, folder: Path) -> DataSet:
     try:
-        scale = Scale(**json.loads((folder / "dataset.json").read_text())["scale"])
-        arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ARRAYS if (folder / f"{key}.npy").exists()}
+        scale = Scale(**json.loads((folder / DESCRIPTION).read_text())["scale"])
+        files = {key: folder / f"{key}.npy" for key in idx.FILES}
+        arrays = {key: np.load(file, mmap_mode="r") for key, file in files.items() if file.exists()}
         return make(name, arrays, scale)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: the stored data set is damaged ({error}); remove it and import it again") from None
+    except UNREADABLE as error:
+        line = f"{folder}: the stored data set is damaged ({reason(error)}); remove the folder and import it again"
+        raise UserError(line) from None
 
 
 def _embedded() -> DataSet:
     with resources.as_file(resources.files("pmom_mpi.data") / "embedded" / "digits.npz") as path, np.load(path) as file:
         inputs, targets = file["inputs"], file["targets"]
     cut = EMBEDDED_TRAIN
-    return make(
-        EMBEDDED,
-        {"train_inputs": inputs[:cut], "train_targets": targets[:cut], "test_inputs": inputs[cut:], "test_targets": targets[cut:]},
-        Scale(16.0),
-    )  # fmt: skip
+    train, test = (inputs[:cut], targets[:cut]), (inputs[cut:], targets[cut:])
+    return make(EMBEDDED, dict(zip(idx.FILES, (*train, *test), strict=True)), Scale(16.0))
 
 
 def _imported() -> list[str]:
-    return sorted(path.parent.name for path in cache_directory().glob("[!.]*/dataset.json"))
+    return sorted(path.parent.name for path in cache_directory().glob(f"[!.]*/{DESCRIPTION}"))
+
+
+def _installed(name: str) -> Path | None:
+    """Where a distribution's package has put a public data set's files."""
+    folder = KNOWN[name].installed
+    return Path(folder) if folder and Path(folder).is_dir() else None
+
+
+def list_datasets() -> list[Entry]:
+    """The embedded, the public and the imported data sets; a damaged one counts as not here."""
+    return [_entry(name) for name in dict.fromkeys([EMBEDDED, *KNOWN, *_imported()])]
+
+
+def _entry(name: str) -> Entry:
+    if name in KNOWN and name not in _imported():
+        known, installed = KNOWN[name], _installed(name)  # opening an installed one would copy it into the cache
+        return Entry(name, known.samples, known.features, known.classes, str(installed) if installed else None)
+    try:
+        data = open_named(name)
+    except UserError:
+        return Entry(name, 0, 0, None, None)
+    where = "in the package" if name == EMBEDDED else str(cache_directory() / name)
+    return Entry(name, len(data.train), data.train.features, data.classes, where)
 
 
 def render() -> Table:
     """What `pmom data list` prints."""
+    from rich.table import Table
+
     table = Table("name", "training samples", "features", "classes", "where", title=f"cache: {cache_directory()}")
-    for name in dict.fromkeys([EMBEDDED, *KNOWN, *_imported()]):
-        try:
-            data = open_named(name)
-        except UserError:
-            known = KNOWN[name]
-            row = (f"{known.samples:,}", str(known.features), str(known.classes), f"not here: pmom data get {name}")
-        else:
-            where = "in the package" if name == EMBEDDED else str(cache_directory() / name)
-            row = (f"{len(data.train):,}", str(data.train.features), str(data.classes or "real targets"), where)
-        table.add_row(name, *row)
+    for entry in list_datasets():
+        absent = f"not here: pmom data get {entry.name}" if entry.samples else "damaged: remove and import it again"
+        classes = "real targets" if entry.classes is None else str(entry.classes)
+        table.add_row(entry.name, f"{entry.samples:,}", str(entry.features), classes, entry.where or absent)
     return table
-
-

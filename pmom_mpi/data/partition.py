@@ -49,6 +49,7 @@ class Label:
     classes: Annotated[int, Field(ge=1)] = 2
 
     def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
+        _check_labels(targets, "label")
         if nodes * self.classes > len(targets):
             raise UserError(
                 f"data.partition.classes: {nodes} nodes of {self.classes} classes need {nodes * self.classes} samples, "
@@ -69,6 +70,7 @@ class Dirichlet:
     a: Annotated[float, Field(gt=0)] = 0.5
 
     def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
+        _check_labels(targets, "dirichlet")
         draw = generator(seed, Stream.PARTITION)
         parts: list[list[np.ndarray]] = [[] for _ in range(nodes)]
         for label in np.unique(targets):
@@ -77,6 +79,11 @@ class Dirichlet:
             for part, piece in zip(parts, np.split(rows, cuts), strict=True):
                 part.append(piece)
         return _nobody_empty([np.sort(np.concatenate(part)) for part in parts])
+
+
+def _check_labels(targets: np.ndarray, kind: str) -> None:
+    if targets.dtype.kind == "f":
+        raise UserError(f"data.partition.kind: {kind} divides by class labels, these targets are real; use iid")
 
 
 def _nobody_empty(shards: Rows) -> Rows:
@@ -94,9 +101,9 @@ def heterogeneity(targets: np.ndarray, shards: Sequence[np.ndarray], classes: in
     Returns
     -------
     dict
-        ``smallest_shard``, ``largest_shard`` in samples; for class labels also ``label_distance``, the mean over nodes of
-        the total variation distance between the node's label frequencies and those of all shards together (0: alike, 1:
-        disjoint).
+        ``smallest_shard``, ``largest_shard`` in samples; for class labels also ``label_distance``, the mean over nodes
+        of the total variation distance between the node's label frequencies and those of all shards together (0:
+        alike, 1: disjoint).
     """
     sizes = [len(rows) for rows in shards]
     found = {"smallest_shard": float(min(sizes)), "largest_shard": float(max(sizes))}

@@ -22,7 +22,7 @@ class Batch:
     Parameters
     ----------
     size : int or "full"
-        Samples a node and iteration (the key is ``batch``); "full" is the whole shard, without a copy.
+        Samples a node and iteration; "full" is the whole shard, without a copy.
     order : str
         ``replacement`` draws independently; ``reshuffle`` goes through a new permutation every epoch, ``shuffle_once``
         through the same one, ``cyclic`` through the shard as it lies. An epoch of m samples has ceil(m / size) batches,
@@ -31,7 +31,7 @@ class Batch:
     Examples
     --------
     >>> Batch(size=2, order="cyclic").rows(5, seed=0, node=0, iteration=2)
-    array([4])
+    slice(4, 5, None)
     """
 
     size: Annotated[int, Field(ge=1)] | Literal["full"] = "full"
@@ -57,7 +57,7 @@ class Batch:
         epoch, place = divmod(iteration, -(-samples // self.size))
         begin, end = place * self.size, min((place + 1) * self.size, samples)
         if self.order == "cyclic":
-            return np.arange(begin, end)
+            return slice(begin, end)
         return self._permutation(samples, seed, node, epoch if self.order == "reshuffle" else 0)[begin:end]
 
     def _permutation(self, samples: int, seed: int, node: int, epoch: int) -> np.ndarray:

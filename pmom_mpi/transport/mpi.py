@@ -106,7 +106,7 @@ class Centre:
         self._report = report
         self._free: list[np.ndarray] = []
         self._reports: dict[int, np.ndarray] = {}
-        self._arrived: dict[int, np.ndarray] = {}
+        self._arrived: dict[int, tuple[np.ndarray, int]] = {}
         self._next = [0] * self._workers
         self.sent_bytes = 0
         self.received_bytes = 0
@@ -125,9 +125,9 @@ class Centre:
         for node in range(self._blocks[-1].stop):
             while node not in self._arrived:
                 self._take()
-            payload = self._arrived.pop(node)
-            yield payload
-            self._free.append(payload.base)
+            buffer, size = self._arrived.pop(node)
+            yield buffer[:size]
+            self._free.append(buffer)
 
     def report(self) -> Report:
         while len(self._reports) < self._workers:
@@ -144,30 +144,30 @@ class Centre:
         source, tag = status.source, status.tag
         if tag == FAILURE:
             self._raise(message, status)
-        data = self._receive(message, status, source)
+        buffer, size = self._receive(message, status, source)
         worker = source - 1
         if tag == REPORT:
-            self._reports[worker] = data.view(np.float64).copy()
-            self._free.append(data.base)
+            self._reports[worker] = buffer[:size].view(np.float64).copy()
+            self._free.append(buffer)
         else:
-            self._arrived[self._next[worker]] = data
+            self._arrived[self._next[worker]] = buffer, size
             self._next[worker] += 1
-            self.received_bytes += data.size
+            self.received_bytes += size
 
-    def _receive(self, message: MPI.Message, status: MPI.Status, source: int) -> np.ndarray:
+    def _receive(self, message: MPI.Message, status: MPI.Status, source: int) -> tuple[np.ndarray, int]:
+        """A whole message, from all its pieces: a buffer and how much of it is filled."""
         count = status.Get_count(MPI.BYTE)
         buffer = self._buffer(count)
         message.Recv([buffer[:count], MPI.BYTE])
         total = count
         while count == self._piece:
-            following = MPI.Status()
-            message = self._waiter.until(lambda: self._comm.Improbe(source, status.tag, following))
-            count = following.Get_count(MPI.BYTE)
+            message = self._waiter.until(lambda: self._comm.Improbe(source, status.tag, status))
+            count = status.Get_count(MPI.BYTE)
             if buffer.size < total + count:
                 buffer = np.concatenate([buffer[:total], np.empty(count, np.uint8)])
             message.Recv([buffer[total : total + count], MPI.BYTE])
             total += count
-        return buffer[:total]
+        return buffer, total
 
     def _buffer(self, size: int) -> np.ndarray:
         """A free buffer that is large enough; buffers are kept for the next iteration."""

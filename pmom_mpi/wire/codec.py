@@ -63,9 +63,7 @@ def encode(message: Message, out: np.ndarray, checksum: bool = False) -> int:
     if end + _CHECKSUM_SIZE * checksum > out.size:
         raise ValueError(f"the payload takes {end + _CHECKSUM_SIZE * checksum} bytes, the buffer has {out.size}")
     flags = CHECKSUM if checksum else 0
-    HEADER.pack_into(
-        out, 0, MAGIC, VERSION, flags, plan.code, message.values.code, 0, message.dimension, count
-    )
+    HEADER.pack_into(out, 0, MAGIC, VERSION, flags, plan.code, message.values.code, 0, message.dimension, count)
     plan.write(out[HEADER.size : values])
     message.values.write(out[values:end])
     if checksum:

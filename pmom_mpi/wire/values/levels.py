@@ -47,7 +47,7 @@ class Levels(Values):
     norms: np.ndarray = field(repr=False)
     bucket: int
     levels: int
-    entropy: bool = False
+    entropy: bool = field(default=False, compare=False)
     _plan: Plan | None = field(init=False, repr=False, compare=False, default=None)
 
     value_codes: ClassVar[tuple[int, ...]] = (_PACKED, _RICE)
@@ -57,7 +57,9 @@ class Levels(Values):
         if self.codes.dtype not in (np.int8, np.int16) or self.norms.dtype != np.float32:
             raise ValueError(f"levels are int8 or int16 and norms float32, not {self.codes.dtype}, {self.norms.dtype}")
         if self.norms.size != -(-self.count // self.bucket):
-            raise ValueError(f"{self.count} coordinates in buckets of {self.bucket} do not have {self.norms.size} norms")
+            raise ValueError(
+                f"{self.count} coordinates in buckets of {self.bucket} do not have {self.norms.size} norms"
+            )
         if self.count and not -self.levels <= int(self.codes.min()) <= int(self.codes.max()) <= self.levels:
             raise ValueError(f"levels must lie in -{self.levels} ... {self.levels}")
         if self.entropy:
