@@ -9,15 +9,16 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.kernels.normal import add_normal
+from pmom_mpi.streams import Stream, key
 
 
 @dataclass(frozen=True)
 class GaussianNoise:
     """g + sigma xi with xi standard normal, drawn anew for every node and iteration.
 
-    Abadi et al. 2016, "Deep learning with differential privacy": after clipping samples at tau, their noise multiplier z
-    and m samples a batch are ``sigma = z tau / m`` here, because gradients are means over the batch.
+    Abadi et al. 2016, "Deep learning with differential privacy": after clipping samples at tau, their noise
+    multiplier z and m samples a batch are ``sigma = z tau / m`` here, because gradients are means over the batch.
 
     Parameters
     ----------
@@ -29,9 +30,5 @@ class GaussianNoise:
     statistics: ClassVar[tuple[str, ...]] = ()
 
     def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
-        noise = step.buffer("noise", gradient.size, gradient.dtype)
-        draw = generator(step.seed, Stream.NOISE, step.node, step.iteration)
-        draw.standard_normal(dtype=gradient.dtype, out=noise)
-        noise *= gradient.dtype.type(self.sigma)
-        gradient += noise
+        add_normal(key(step.seed, Stream.NOISE, step.node, step.iteration), self.sigma, gradient)
         return ()

@@ -4,8 +4,8 @@ The gradient of sample i with respect to a layer's weights is the outer product 
 row i of the layer's inputs (activations), that with respect to its bias the row of deltas itself. Hence its squared
 norm is sum over layers of |delta_i|^2 (|activation_i|^2 + 1), and clipping it is scaling the rows of all deltas.
 
-Goodfellow 2015, "Efficient per-example gradient computations"; the clipping is that of Abadi et al. 2016, "Deep learning
-with differential privacy".
+Goodfellow 2015, "Efficient per-example gradient computations"; the clipping is that of Abadi et al. 2016, "Deep
+learning with differential privacy".
 """
 
 from __future__ import annotations
