@@ -75,9 +75,14 @@ def run(config: str, overrides: tuple[str, ...], output: str | None, overwrite: 
     mpirun -n 3 pmom run configs/quickstart.yaml -s momentum.beta=1 -o results/sgd.h5
     """
     from pmom_mpi import experiment
+    from pmom_mpi.analysis import payoff, read
     from pmom_mpi.progress import Narrator
 
     result = experiment.run(config, overrides, output, overwrite, None if quiet else Narrator())
+    if result.x is not None and result.status != "failed" and not quiet:
+        found = read.load(result.path)
+        if found.iterations:
+            click.echo(payoff.sentence(payoff.payoff(found)), err=True)
     sys.exit(result.exit_code)
 
 

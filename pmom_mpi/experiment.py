@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -27,11 +28,14 @@ from pmom_mpi.transport.alone import Alone
 from pmom_mpi.transport.base import Interrupted, Report, WorkerFailed, block
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.wire import codec
+from pmom_mpi.wire.message import Everything, Message
+from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.worker import Worker, blank_report
 
 T = TypeVar("T")
 
 SERVER = 0
+DENSE_TRIALS = 5
 EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
 USER_ERROR = 2
 
@@ -106,10 +110,11 @@ def run(
         raw, source, folders = group.share(read)
         configs.allow_modules(folders)
         part = _agree(group, lambda: _prepare(group, raw, source))
+        link = group.link_speed()
         if group.rank != SERVER:
             _agree(group, lambda: None)
             return _work(group, part)
-        recorder = _agree(group, lambda: _recorder(group, part, overwrite))
+        recorder = _agree(group, lambda: _recorder(group, part, link, overwrite))
         return _serve(group, part, recorder, watcher)
     finally:
         group.close()
@@ -211,7 +216,7 @@ def _work(group: Any, part: Part) -> Result:
     return Result(status, code, Path(part.config.output), None)
 
 
-def _recorder(group: Any, part: Part, overwrite: bool) -> Recorder:
+def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
     """The run file, open for the first row."""
     config, problem = part.config, part.config.problem
     metrics = Server.columns(problem, part.pipeline.statistics)
@@ -221,6 +226,9 @@ def _recorder(group: Any, part: Part, overwrite: bool) -> Recorder:
         "hosts": ", ".join(group.hosts),
         "nodes_per_worker": ", ".join(str(len(block(config.nodes, group.workers, w))) for w in range(group.workers)),
         "dimension": str(problem.layout.dimension),
+        "link_bytes_per_second": str(link),
+        "dense_bytes": str(config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize),
+        "dense_seconds": str(_dense_seconds(config, group.workers)),
         **{f"data_{name}": str(value) for name, value in part.facts.items()},
     }
     with blame(f"{part.source}: output"):
@@ -234,6 +242,20 @@ def _recorder(group: Any, part: Part, overwrite: bool) -> Recorder:
             overwrite=overwrite,
             flush_seconds=config.record.flush_seconds,
         )
+
+
+def _dense_seconds(config: Config, workers: int) -> float:
+    """Seconds an iteration that encoding and decoding would take if whole gradients were sent, measured here."""
+    gradient = np.zeros(config.problem.layout.dimension, config.dtype)
+    total, buffer = gradient.copy(), np.empty(codec.max_bytes(gradient.size, gradient.dtype), np.uint8)
+    encode = decode = np.inf
+    for _ in range(DENSE_TRIALS):
+        began = perf_counter()
+        size = codec.encode(Message(gradient.size, Everything(), Raw(gradient)), buffer, config.wire.checksum)
+        encoded = perf_counter()
+        codec.add(buffer[:size], total)
+        encode, decode = min(encode, encoded - began), min(decode, perf_counter() - encoded)
+    return encode * -(-config.nodes // workers) + decode * config.nodes
 
 
 def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) -> Result:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.table import Table
 
+from pmom_mpi.analysis.payoff import payoff, sentence
 from pmom_mpi.analysis.read import Run
 
 WORKER_STATIONS = ("gradient", "bias", "encode", "send", "evaluate")
@@ -16,6 +17,8 @@ SERVER_STATIONS = ("broadcast", "wait", "decode", "momentum", "record")
 def render(run: Run, everything: bool = False) -> RenderableType:
     """What `pmom show` prints."""
     parts: list[RenderableType] = [_head(run), _results(run), _traffic(run), _times(run)]
+    if run.iterations:
+        parts.append(sentence(payoff(run)))
     if everything:
         parts.append(_data_sets(run))
     return Group(*parts)

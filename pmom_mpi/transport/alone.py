@@ -28,6 +28,9 @@ class Alone:
     def hosted(self, total: int) -> range:
         return range(total)
 
+    def link_speed(self) -> float:
+        return float("nan")
+
     def centre(self, worker: Hands, report: Report, nodes: int, capacity: int, signals: Signals) -> Solo:
         return Solo(worker, capacity, signals)
 

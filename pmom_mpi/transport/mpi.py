@@ -31,7 +31,8 @@ from pmom_mpi.transport.signals import Signals  # noqa: E402
 from pmom_mpi.transport.waiting import Waiter, cores_available, oversubscribed  # noqa: E402
 
 SERVER = 0
-PAYLOAD, REPORT, FAILURE = 1, 2, 3
+PAYLOAD, REPORT, FAILURE, LINK = 1, 2, 3, 4
+LINK_BYTES, LINK_MESSAGES = 1 << 22, 5
 PIECE = 1 << 30
 SEND_SLOTS = 3
 GRACE_SECONDS = 5.0
@@ -65,6 +66,20 @@ class Group:
     def hosted(self, total: int) -> range:
         """The block of ``range(total)`` that lives on this rank; the server hosts nothing."""
         return range(0) if self.rank == SERVER else block(total, self.workers, self.rank - 1)
+
+    def link_speed(self) -> float:
+        """Bytes a second from a worker to the server: the best of a few large messages from worker 1."""
+        data = np.zeros(LINK_BYTES, np.uint8)
+        best = 0.0
+        for _ in range(LINK_MESSAGES if self.rank <= 1 else 0):
+            if self.rank == 1:
+                self.comm.Send([data, MPI.BYTE], dest=SERVER, tag=LINK)
+                continue
+            self.comm.Probe(1, LINK)
+            began = time.perf_counter()
+            self.comm.Recv([data, MPI.BYTE], source=1, tag=LINK)
+            best = max(best, data.size / (time.perf_counter() - began))
+        return self.share(best)
 
     def centre(self, worker: Hands, report: Report, nodes: int, capacity: int, signals: Signals) -> Centre:
         """The server's side of the star; it hosts no node, so worker and capacity are not used."""
