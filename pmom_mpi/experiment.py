@@ -271,7 +271,7 @@ def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) 
     with Signals() as signals:
         capacity = codec.max_bytes(problem.layout.dimension, pipeline.dtype)
         star = group.centre(part.worker, part.report, config.nodes, capacity, signals)
-        server = Server(config, problem, pipeline.statistics, pipeline.integrates, star, part.downlink, append)
+        server = Server(config, problem, pipeline, star, part.downlink, append)
         if watcher is not None:
             watcher.begin(config, problem, group.size)
         try:

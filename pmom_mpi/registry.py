@@ -16,7 +16,6 @@ import pydantic
 
 from pmom_mpi.errors import UserError
 
-SCHEDULES = {"constant": "pmom_mpi.schedules:Constant"}
 PROBLEMS = {
     "mlp": "pmom_mpi.problems.mlp:MLP",
     "softmax_regression": "pmom_mpi.problems.softmax_regression:SoftmaxRegression",
@@ -25,15 +24,38 @@ BIAS = {
     "none": "pmom_mpi.bias.none:Identity",
     "clip_norm": "pmom_mpi.bias.clipping:ClipNorm",
     "clip_value": "pmom_mpi.bias.clipping:ClipValue",
+    "clip_smooth": "pmom_mpi.bias.clipping:ClipSmooth",
+    "clip_adaptive": "pmom_mpi.bias.clipping:ClipAdaptive",
     "normalize": "pmom_mpi.bias.clipping:Normalize",
-    "top_k": "pmom_mpi.bias.top_k:TopK",
+    "gaussian_noise": "pmom_mpi.bias.noise:GaussianNoise",
+    "local_momentum": "pmom_mpi.bias.local_momentum:LocalMomentum",
     "ef14": "pmom_mpi.bias.feedback:EF14",
     "ef21": "pmom_mpi.bias.feedback:EF21",
     "ef21_sgdm": "pmom_mpi.bias.feedback:EF21SGDM",
+    "top_k": "pmom_mpi.bias.top_k:TopK",
+    "rand_k": "pmom_mpi.bias.rand_k:RandK",
+    "threshold": "pmom_mpi.bias.threshold:Threshold",
+    "adaptive_threshold": "pmom_mpi.bias.threshold:AdaptiveThreshold",
+    "power_sgd": "pmom_mpi.bias.power_sgd:PowerSGD",
+    "scaled_sign": "pmom_mpi.bias.sign:ScaledSign",
+    "sign_majority": "pmom_mpi.bias.sign:SignMajority",
+    "qsgd": "pmom_mpi.bias.dithering:QSGD",
+    "natural": "pmom_mpi.bias.natural:Natural",
+    "terngrad": "pmom_mpi.bias.ternary:TernGrad",
+    "cast": "pmom_mpi.bias.cast:Cast",
 }
 MOMENTUM = {
     "ema": "pmom_mpi.momentum:EMA",
     "sgd": "pmom_mpi.momentum:SGD",
+    "heavy_ball": "pmom_mpi.momentum:HeavyBall",
+    "nesterov": "pmom_mpi.momentum:Nesterov",
+}
+SCHEDULES = {
+    "constant": "pmom_mpi.schedules:Constant",
+    "step": "pmom_mpi.schedules:Step",
+    "linear": "pmom_mpi.schedules:Linear",
+    "cosine": "pmom_mpi.schedules:Cosine",
+    "inverse_sqrt": "pmom_mpi.schedules:InverseSqrt",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.kernels.norms import mean_in_place, norm
 from pmom_mpi.problems.base import Problem
@@ -42,10 +43,9 @@ class Server:
         Step size, momentum rule, number of iterations, when to evaluate.
     problem : Problem
         For x^0, d and the names of its metrics.
-    statistics : tuple of str
-        The names of the bias pipeline's statistics.
-    integrates : bool
-        Whether payloads are differences to be added up over the iterations (EF21).
+    pipeline : Pipeline
+        What the nodes' bias asks of the server: names of statistics, whether payloads are differences to be added up over
+        the iterations (EF21), what becomes of their mean (majority vote).
     star : Star
         The way to the nodes.
     downlink : Downlink
@@ -58,22 +58,22 @@ class Server:
         self,
         config: Config,
         problem: Problem,
-        statistics: tuple[str, ...],
-        integrates: bool,
+        pipeline: Pipeline,
         star: Star,
         downlink: Downlink,
         append: Callable[[Row], None],
     ) -> None:
         self._config = config
         self._problem = problem
-        self._names = tuple(f"train_{name}" for name in problem.metrics) + statistics
+        self._names = tuple(f"train_{name}" for name in problem.metrics) + pipeline.statistics
         self._star = star
         self._downlink = downlink
         self._append = append
         self.x = problem.initial_point()
         self.state = config.momentum.init(self.x.size, self.x.dtype)
         self._sum = np.zeros_like(self.x)
-        self._average = np.zeros_like(self.x) if integrates else self._sum
+        self._average = np.zeros_like(self.x) if pipeline.integrates else self._sum
+        self._combine = pipeline.combine
         self._pending: Row | None = None
         self._clock = 0.0
 
@@ -160,6 +160,8 @@ class Server:
     def _mean(self, nodes: int) -> float:
         """Turn the sum into g^k and return its norm."""
         mean_in_place(self._sum, nodes)
+        if self._combine is not None:
+            self._combine(self._sum)
         if self._average is not self._sum:
             self._average += self._sum
         return norm(self._average)

@@ -52,6 +52,7 @@ class Pipeline:
                 stage.check(layout)
         self.statistics = _unique([name for stage in self._stages for name in stage.statistics])
         self.integrates = any(getattr(stage, "integrates", False) for stage in self._stages)
+        self.combine = getattr(self._stages[-1], "combine", None) if self._stages else None
 
     def apply(self, gradient: np.ndarray, node: int, iteration: int) -> tuple[Message, tuple[float, ...]]:
         """Bias ``gradient`` (shape (d,), changed in place) and say what is sent for it.

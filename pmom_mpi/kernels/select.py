@@ -22,6 +22,7 @@ SAMPLE = 1 << 14
 SAFETY = 4.0
 """How many standard deviations of the sample's rank the guess keeps away from the sought rank."""
 
+_SAMPLE_KEY = np.uint64(0)
 _TABLE = POSITIONS.reshape(-1)
 
 
@@ -97,7 +98,7 @@ def kth_largest(magnitudes, k):
 
 
 @numba.njit(cache=True)
-def draw_sample(bits, out):
+def draw_sample(bits, key, out):
     """Fill ``out`` with the magnitude bits of one entry of each of ``out.size`` equal stretches, wherever a hash says.
 
     Drawn within a stretch, not at a fixed stride, which would see a few columns of a weight matrix only.
@@ -107,7 +108,7 @@ def draw_sample(bits, out):
     for i in range(out.size):
         begin = np.int64(i * stretch)
         length = np.uint64(np.int64((i + 1) * stretch) - begin)
-        place = begin + np.int64(((uniform_bits(np.uint64(0), i) >> np.uint64(32)) * length) >> np.uint64(32))
+        place = begin + np.int64(((uniform_bits(key, i) >> np.uint64(32)) * length) >> np.uint64(32))
         out[i] = bits[place] & absolute
 
 
@@ -120,10 +121,10 @@ def guess_bracket(bits, k, work):
     margin = SAFETY * np.sqrt(middle * (1.0 - k / bits.size)) + SAFETY
     low, high = bits.dtype.type(1), highest
     if middle + margin < size:
-        draw_sample(bits, work[:size])
+        draw_sample(bits, _SAMPLE_KEY, work[:size])
         low = max(low, kth_largest(work[:size], np.int64(np.ceil(middle + margin))))
     if middle - margin >= 1.0:
-        draw_sample(bits, work[:size])
+        draw_sample(bits, _SAMPLE_KEY, work[:size])
         high = kth_largest(work[:size], np.int64(middle - margin))
     return low, high
 
@@ -202,6 +203,19 @@ def select_at_least(vector: np.ndarray, tau: float, indices: np.ndarray, values:
         least = np.nextafter(least, vector.dtype.type(np.inf))
     below = least.view(unsigned) - unsigned.type(1)
     return _above(vector.view(unsigned), below, indices, values.view(unsigned), _TABLE)
+
+
+def select_about(
+    vector: np.ndarray, k: int, sample: int, key: np.uint64, indices: np.ndarray, values: np.ndarray
+) -> int:
+    """As `select_largest`, but with the threshold that a random sample of the entries suggests."""
+    bits = vector.view(f"u{vector.itemsize}")
+    size = min(sample, vector.size)
+    drawn = np.empty(size, bits.dtype)
+    draw_sample(bits, key, drawn)
+    rank = max(1, round(k * size / vector.size))
+    least = max(kth_largest(drawn, rank), 1)
+    return _above(bits, bits.dtype.type(least - 1), indices, values.view(bits.dtype), _TABLE)
 
 
 @numba.njit(cache=True)

@@ -1,0 +1,51 @@
+"""Natural compression: powers of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.rounding import rounding_key, single
+from pmom_mpi.kernels.quantize import powers_nearest, powers_random
+from pmom_mpi.layout import Layout
+from pmom_mpi.wire.values import natural
+
+
+@dataclass(frozen=True)
+class Natural:
+    """Each g_j becomes a neighbouring power of two with its sign: 9 bits.
+
+    Random, up with the probability that keeps the mean: unbiased, E|Q(g) - g|^2 <= |g|^2 / 8. To the nearest:
+    |Q(g) - g|^2 <= |g|^2 / 9. Horvath, Ho, Horvath, Sahu, Canini, Richtarik 2022, "Natural compression for distributed
+    deep learning". NaN arrives as infinity; the nearest power of a denormal is 0 or 2^-126.
+
+    Parameters
+    ----------
+    rounding : {"random", "nearest"}
+    """
+
+    rounding: Literal["random", "nearest"] = "random"
+    statistics: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def kind(self) -> str:
+        return "unbiased" if self.rounding == "random" else "contractive"
+
+    def alpha(self, layout: Layout) -> float | None:
+        """1 - (1/3)^2: the worst number is 3/2 powers of two."""
+        return 8 / 9 if self.rounding == "nearest" else None
+
+    def omega(self, layout: Layout) -> float | None:
+        return 1 / 8 if self.rounding == "random" else None
+
+    def quantize(self, values: np.ndarray, step: Step) -> tuple[natural.Natural, tuple[float, ...]]:
+        bits = single(values, step).view(np.uint32)
+        codes = step.buffer("codes", bits.size, np.uint16)
+        if self.rounding == "random":
+            powers_random(bits, rounding_key(step), codes)
+        else:
+            powers_nearest(bits, codes)
+        return natural.Natural(codes), ()
