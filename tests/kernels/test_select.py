@@ -69,7 +69,7 @@ def test_a_sample_that_misleads_costs_time_only(where, k):
     size = 200_000
     marks = np.arange(size, dtype=np.uint32)
     sampled = np.empty(select.SAMPLE, np.uint32)
-    select.draw_sample(marks, sampled)
+    select.draw_sample(marks, np.uint64(0), sampled)
     vector = np.random.default_rng(0).standard_normal(size).astype(np.float32)
     vector[sampled] *= 1e6 if where == "sample" else 1e-6
     check(vector, k)
