@@ -1,7 +1,8 @@
 """From ``kind: top_k`` in YAML to the class that does it.
 
 Every kind is a dataclass: its fields are the keys that YAML may set, their annotations say what is valid. A kind is
-either a name of the tables below or the user's own ``my_package.my_module:MyClass``. Classes are imported only when used.
+either a name of the tables below or the user's own ``my_package.my_module:MyClass``. Classes are imported only when
+used.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ class Server:
     problem : Problem
         For x^0, d and the names of its metrics.
     pipeline : Pipeline
-        What the nodes' bias asks of the server: names of statistics, whether payloads are differences to be added up over
-        the iterations (EF21), what becomes of their mean (majority vote).
+        What the nodes' bias asks of the server: names of statistics, whether payloads are differences to be added up
+        over the iterations (EF21), what becomes of their mean (majority vote).
     star : Star
         The way to the nodes.
     downlink : Downlink

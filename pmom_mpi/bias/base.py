@@ -1,8 +1,8 @@
 """The two kinds of stage of a bias pipeline, and what a stage is told.
 
 A stage is a frozen dataclass: its fields are its config keys, and it keeps nothing between calls. What it must
-remember of a node (an error memory, a quantile of norms) lies in that node's ``state``, a dict of arrays, so that saving a run is
-saving dicts.
+remember of a node (an error memory, a quantile of norms) lies in that node's ``state``, a dict of arrays, so that
+saving a run is saving dicts.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ class PowerSGD:
 
     Q is kept for the node's next iteration, so that P approaches the leading left singular vectors of a slowly changing
     M. P P^T is a projection: |Q(g) - g| <= |g|, with a factor that depends on the spectrum of M. Every node factors its
-    own gradient. Tensors of more than two axes are matrices of their first axis by the rest; vectors, and matrices which
-    factors would not make smaller, are sent as they are. NaN spreads over its matrix; Q is then drawn anew. Vogels,
-    Karimireddy, Jaggi 2019, "PowerSGD: practical low-rank gradient compression for distributed optimization".
+    own gradient. Tensors of more than two axes are matrices of their first axis by the rest; vectors, and matrices
+    which factors would not make smaller, are sent as they are. NaN spreads over its matrix; Q is then drawn anew.
+    Vogels, Karimireddy, Jaggi 2019, "PowerSGD: practical low-rank gradient compression for distributed optimization".
 
     Parameters
     ----------

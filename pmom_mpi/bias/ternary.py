@@ -19,8 +19,8 @@ from pmom_mpi.wire.values.ternary import Ternary
 class TernGrad:
     """|g|_inf sign(g_j) with probability |g_j| / |g|_inf, else 0.
 
-    Unbiased: E|Q(g) - g|^2 = |g|_inf |g|_1 - |g|^2 <= (sqrt(d) - 1)/2 |g|^2. A NaN or infinity spoils the vector. Wen et
-    al. 2017, "TernGrad: ternary gradients to reduce communication in distributed deep learning"; their clipping is a
+    Unbiased: E|Q(g) - g|^2 = |g|_inf |g|_1 - |g|^2 <= (sqrt(d) - 1)/2 |g|^2. A NaN or infinity spoils the vector. Wen
+    et al. 2017, "TernGrad: ternary gradients to reduce communication in distributed deep learning"; their clipping is a
     stage before, `clip_value`.
     """
 

@@ -56,8 +56,8 @@ class AdaptiveThreshold(Sparsity):
     """Approximate Top-K: keep every entry that reaches the threshold which a random sample of the entries suggests.
 
     One pass. The kept count k' is K within a relative standard deviation of about sqrt(d / (K sample)), 8 % at
-    K/d = 1 %, ties excepted; |Q(g) - g|^2 <= (1 - k'/d) |g|^2. With d up to ``sample`` it is Top-K itself. NaN counts as
-    larger than everything; zeros are not sent. Lin, Han, Mao, Wang, Dally 2018, "Deep gradient compression".
+    K/d = 1 %, ties excepted; |Q(g) - g|^2 <= (1 - k'/d) |g|^2. With d up to ``sample`` it is Top-K itself. NaN counts
+    as larger than everything; zeros are not sent. Lin, Han, Mao, Wang, Dally 2018, "Deep gradient compression".
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -63,7 +64,7 @@ class TopK(Sparsity):
         work = step.buffer("work", size, np.dtype(f"u{gradient.itemsize}"))
         bounds = [0, size] if self.scope == "global" else step.layout.offsets.tolist()
         kept = 0
-        for begin, end in zip(bounds, bounds[1:], strict=False):
+        for begin, end in pairwise(bounds):
             if begin == end:
                 continue
             found = indices[kept : kept + end - begin]

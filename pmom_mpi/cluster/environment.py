@@ -53,9 +53,9 @@ def launcher(environment: Mapping[str, str] = os.environ) -> Launcher | None:
     """
     for name, size, rank in SIZES:
         count = _number(environment, size)
-        if count is None or (name == "srun" and _number(environment, "SLURM_STEP_ID", 0) >= FIRST_SPECIAL_STEP):
+        if count is None or (name == "srun" and (_number(environment, "SLURM_STEP_ID") or 0) >= FIRST_SPECIAL_STEP):
             continue
-        return Launcher(name, count, _number(environment, rank, 0))
+        return Launcher(name, count, _number(environment, rank) or 0)
     return None
 
 
@@ -95,18 +95,14 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation | None
     return None
 
 
-def _number(environment: Mapping[str, str], name: str, otherwise: int | None = None) -> int | None:
+def _number(environment: Mapping[str, str], name: str) -> int | None:
     text = environment.get(name, "")
-    return int(text) if text.isdecimal() else otherwise
+    return int(text) if text.isdecimal() else None
 
 
 def _slurm_counts(text: str) -> list[int]:
     """Slurm's ``4(x2),1`` as [4, 4, 1]."""
-    return [
-        int(count)
-        for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
-        for _ in range(int(times or 1))
-    ]
+    return [int(count) for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", text) for _ in range(int(times or 1))]
 
 
 def _lines(path: str | None) -> list[str]:

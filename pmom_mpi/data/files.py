@@ -79,7 +79,9 @@ def _check_alike(path: Path, arrays: Mapping[str, np.ndarray], names: Mapping[st
         raise UserError(f"{path}: samples of {names['train_inputs']} {train} and {names['test_inputs']} {test} differ")
     real = [arrays[f"{split}_targets"].dtype.kind == "f" for split in ("train", "test")]
     if real[0] != real[1]:
-        raise UserError(f"{path}: {names['train_targets']} and {names['test_targets']} are labels and real numbers; make them alike")
+        raise UserError(
+            f"{path}: {names['train_targets']} and {names['test_targets']} are labels and real numbers; make them alike"
+        )
 
 
 def _open_npz(path: Path) -> Any:

@@ -1,7 +1,8 @@
 """Words and bits: what numba has no name for, as LLVM intrinsics.
 
 ``load64`` and ``store64`` touch eight bytes at any byte offset of a uint8 array, aligned or not, in the machine's order
-(little-endian on every machine MPI meets today; `pmom_mpi.wire.codec` refuses others). They check no bounds: their callers do.
+(little-endian on every machine MPI meets today; `pmom_mpi.wire.codec` refuses others). They check no bounds: their
+callers do.
 """
 
 from __future__ import annotations

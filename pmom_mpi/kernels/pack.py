@@ -1,7 +1,7 @@
 """Small integers in few bits, read and added without an unpacked copy.
 
-A code of b bits at position j fills bits j b ... (j + 1) b - 1, counted from the lowest bit of the first byte; spare bits
-of the last byte are zero.
+A code of b bits at position j fills bits j b ... (j + 1) b - 1, counted from the lowest bit of the first byte; spare
+bits of the last byte are zero.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def table_add(codes, table, total):
 
 @njit(cache=True)
 def powers_add(exponents, signs, total):
-    """``total += (-1)**sign * 2**(exponent - 127)``, one byte and one bit a coordinate; exponent 0 is zero, 255 infinity."""
+    """``total += (-1)**sign * 2**(exponent - 127)``, a byte and a bit a coordinate; exponent 0 is zero, 255 inf."""
     kind = total.dtype.type
     for j in range(exponents.size):
         sign = np.uint32(signs[j >> 3] >> np.uint8(j & 7)) & np.uint32(1)

@@ -47,7 +47,8 @@ def uniform32(key, counter):
 
 @njit(cache=True)
 def _mark_distinct(key, bound, count, words):
-    """Set ``count`` bits below ``bound`` in ``words`` (zeroed), drawn one after the other, those already set drawn again.
+    """Set ``count`` bits below ``bound`` in ``words`` (zeroed), drawn one after the other, those already set drawn
+    again.
 
     A draw is the high half of ``bound`` times 32 random bits; products whose low half falls into the uneven rest are
     rejected (Lemire 2019, "Fast random integer generation in an interval"), so that every coordinate is equally likely.

@@ -14,7 +14,7 @@ class Column:
     description: str
 
 
-_KNOWN = {
+KNOWN: dict[str, Column] = {
     "iteration": Column("int64", "1", "k: the row is about the step from x^k to x^{k+1}"),
     "train_loss": Column("float64", "1", "mean over nodes of the loss of the node's batch at x^k"),
     "train_accuracy": Column("float64", "1", "mean over nodes of the accuracy on the node's batch at x^k"),
@@ -22,6 +22,7 @@ _KNOWN = {
     "test_accuracy": Column("float64", "1", "accuracy on the test set at x^{k+1}; NaN where not evaluated"),
     "gradient_norm": Column("float64", "1", "2-norm of g^k, the average that the server takes its step with"),
     "clip_active": Column("float64", "1", "fraction of nodes whose clip changed the gradient"),
+    "clip_threshold": Column("float64", "1", "mean over nodes of the norm above which gradients were clipped"),
     "kept": Column("float64", "coordinates", "mean over nodes of the number of coordinates that were sent"),
     "uplink_bits": Column("int64", "bit", "length of all nodes' payloads"),
     "downlink_bits": Column("int64", "bit", "length of the model's broadcast, counted once"),
@@ -48,8 +49,8 @@ def column(name: str) -> Column:
     >>> column("uplink_bits").unit
     'bit'
     """
-    if name in _KNOWN:
-        return _KNOWN[name]
+    if name in KNOWN:
+        return KNOWN[name]
     for prefix, words in (
         ("train_", "mean over nodes, at x^k"),
         ("test_", "evaluation at x^{k+1}; NaN where not done"),
@@ -57,4 +58,15 @@ def column(name: str) -> Column:
         if name.startswith(prefix):
             return Column("float64", "1", f"{name.removeprefix(prefix)}: {words}")
     base = name.rstrip("0123456789").rstrip("_")
-    return _KNOWN.get(base, Column("float64", "1", "statistic of the bias pipeline, mean over nodes"))
+    return KNOWN.get(base, Column("float64", "1", "statistic of the bias pipeline, mean over nodes"))
+
+
+def node_column(name: str) -> Column:
+    """The column of a metric's per-node rows.
+
+    Examples
+    --------
+    >>> node_column("train_loss").description
+    'train_loss of every node, whose mean is in /metrics'
+    """
+    return Column("float64", column(name).unit, f"{name} of every node, whose mean is in /metrics")

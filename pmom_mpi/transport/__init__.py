@@ -28,7 +28,7 @@ def connect() -> Alone | Group:
     group = Group()
     if group.size == 1:
         raise UserError(
-            f"{started.name} started {started.size} ranks but each sees an MPI world of size 1: launcher and MPI library "
-            f"({group.library}) do not match; start with the mpirun of that library, or see pmom doctor"
+            f"{started.name} started {started.size} ranks but each sees an MPI world of size 1: launcher and MPI "
+            f"library ({group.library}) do not match; start with the mpirun of that library, or see pmom doctor"
         )
     return group

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from pmom_mpi.kernels.rice import rice_scatter_add
+from pmom_mpi.kernels.rice_read import rice_scatter_add
 from pmom_mpi.wire import supports
 from pmom_mpi.wire.message import Everything, Message, WireError
 from pmom_mpi.wire.supports import Section
@@ -63,11 +63,11 @@ def encode(message: Message, out: np.ndarray, checksum: bool = False) -> int:
     if end + _CHECKSUM_SIZE * checksum > out.size:
         raise ValueError(f"the payload takes {end + _CHECKSUM_SIZE * checksum} bytes, the buffer has {out.size}")
     flags = CHECKSUM if checksum else 0
-    HEADER.pack_into(out, 0, MAGIC, VERSION, flags, plan.code, message.values.code, 0, message.dimension, count)
+    HEADER.pack_into(out.data, 0, MAGIC, VERSION, flags, plan.code, message.values.code, 0, message.dimension, count)
     plan.write(out[HEADER.size : values])
     message.values.write(out[values:end])
     if checksum:
-        out[end : end + _CHECKSUM_SIZE] = np.array([zlib.crc32(out[:end])], "<u4").view(np.uint8)
+        out[end : end + _CHECKSUM_SIZE] = np.array([zlib.crc32(out[:end].data)], "<u4").view(np.uint8)
         end += _CHECKSUM_SIZE
     return end
 
@@ -75,7 +75,7 @@ def encode(message: Message, out: np.ndarray, checksum: bool = False) -> int:
 def decode(payload: np.ndarray) -> Message:
     """The message that a payload stands for, exactly as it was encoded.
 
-    Its arrays may be views of ``payload`` (uint8, contiguous). Raises `WireError` for anything that `encode` would not write.
+    Its arrays may be views of ``payload`` (uint8, contiguous). Raises `WireError` for bytes that are no payload.
     """
     section, code, coded = _parse(payload)
     values = CODECS[code].read(code, coded, section.count)
@@ -168,7 +168,7 @@ def _parse(payload: np.ndarray) -> tuple[Section, int, np.ndarray]:
     """Header, checksum and support of a payload: its support section, value code, and value section."""
     if payload.size < HEADER.size:
         raise WireError(f"{payload.size} bytes are too few for a header")
-    magic, version, flags, support, code, reserved, dimension, count = HEADER.unpack_from(payload)
+    magic, version, flags, support, code, reserved, dimension, count = HEADER.unpack_from(payload.data)
     if magic != MAGIC:
         raise WireError(f"payload begins with {magic!r}, not {MAGIC!r}")
     if version != VERSION:
@@ -180,7 +180,7 @@ def _parse(payload: np.ndarray) -> tuple[Section, int, np.ndarray]:
     end = payload.size
     if flags & CHECKSUM:
         end -= _CHECKSUM_SIZE
-        if end < HEADER.size or zlib.crc32(payload[:end]) != int.from_bytes(payload[end:].tobytes(), "little"):
+        if end < HEADER.size or zlib.crc32(payload[:end].data) != int.from_bytes(payload[end:].tobytes(), "little"):
             raise WireError("checksum does not match: the payload was damaged")
     body = payload[HEADER.size : end]
     section = Section.find(support, dimension, count, body)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pmom_mpi.kernels import bitmap, rice
+from pmom_mpi.kernels import bitmap, rice, rice_read
 from pmom_mpi.kernels.random import seeded_indices
 from pmom_mpi.kernels.scatter import ascending_below
 from pmom_mpi.wire.bytes import aligned, copy_bytes
@@ -104,7 +104,7 @@ class Section:
     size : int
         Its bytes; the values follow.
     data : ndarray of uint8
-        These bytes; a Rice section is followed by at least ``rice.PADDING`` more.
+        These bytes; a Rice section is followed by at least ``rice_read.PADDING`` more.
     """
 
     code: int
@@ -154,7 +154,7 @@ class Section:
 
     def _unpack(self, out: np.ndarray) -> bool:
         if self.code == RICE:
-            return rice.rice_indices(self.data, self.dimension, out)
+            return rice_read.rice_indices(self.data, self.dimension, out)
         spare = self.dimension % 8
         if bitmap.bitmap_count(self.data) != self.count or (spare and self.data[-1] >> spare):
             return False
@@ -164,9 +164,9 @@ class Section:
 
 def rice_section(body: np.ndarray, count: int) -> tuple[int, np.ndarray]:
     """Size and padded bytes of the Rice section of ``count`` numbers at the beginning of ``body``."""
-    size = rice.rice_check(body, body.size, count)
+    size = rice_read.rice_check(body, body.size, count)
     if size < 0:
         raise WireError(f"no Rice section of {count} numbers")
-    if size + rice.PADDING <= body.size:
+    if size + rice_read.PADDING <= body.size:
         return size, body
-    return size, np.concatenate([body[:size], np.zeros(rice.PADDING, np.uint8)])
+    return size, np.concatenate([body[:size], np.zeros(rice_read.PADDING, np.uint8)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -30,7 +32,7 @@ def files(tmp_path_factory):
 
 
 def test_show_names_what_matters(files):
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))
+    console = Console(width=140, record=True, file=io.StringIO())
     console.print(show.render(read.load(files[0]), everything=True))
     text = console.export_text()
     for words in ("small", "finished, 5 of 5", "top_k", "uplink", "slowest worker: gradient", "/metrics", "bit"):

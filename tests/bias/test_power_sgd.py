@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from compressor_cases import FLOATS, sent, squared, step_for
@@ -41,7 +43,7 @@ def test_the_warm_start_approaches_the_best_approximation():
     errors = [squared(sent(PowerSGD(rank=2), vector, step) - vector) for _ in range(80)]
     assert errors[0] > 1.03 * best
     assert errors[-1] == pytest.approx(best, rel=2e-3)
-    assert all(later <= earlier * (1 + 1e-6) for earlier, later in zip(errors, errors[1:], strict=False))
+    assert all(later <= earlier * (1 + 1e-6) for earlier, later in pairwise(errors))
 
 
 def test_factors_and_nothing_else_travel():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmom_mpi.kernels import rice
+from pmom_mpi.kernels import rice, rice_read
 from pmom_mpi.wire.codec import encode, max_bytes, sections
 from pmom_mpi.wire.message import Indices, Message
 from pmom_mpi.wire.supports import rice_plan, rice_section
@@ -60,7 +60,7 @@ def test_any_numbers_round_trip(seed, widths, count):
     size, padded = rice_section(out[: plan.size].copy(), count)
     assert size == plan.size
     found = np.empty(count, np.uint32)
-    assert rice.rice_numbers(padded, 2**32, found)
+    assert rice_read.rice_numbers(padded, 2**32, found)
     assert (found == numbers).all()
     if count:
-        assert not rice.rice_numbers(padded, int(numbers.max()), found)
+        assert not rice_read.rice_numbers(padded, int(numbers.max()), found)

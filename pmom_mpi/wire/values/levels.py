@@ -1,8 +1,8 @@
 """Quantised levels with a norm a bucket: QSGD and other dithering.
 
 Packed, a level takes ceil(log2(2 s + 1)) bits. Entropy-coded, the zigzag numbers 0, -1, 1, -2, ... go through the Rice
-coder of the indices: fewer bits where most levels are small, more time. A norm that is NaN or infinite travels as it is and spoils its
-bucket; levels themselves are finite.
+coder of the indices: fewer bits where most levels are small, more time. A norm that
+is NaN or infinite travels as it is and spoils its bucket; levels themselves are finite.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from pmom_mpi.kernels.pack import bits_read, bits_write, levels_add, levels_add_packed, unzigzag, zigzag
-from pmom_mpi.kernels.rice import rice_numbers
+from pmom_mpi.kernels.rice_read import rice_numbers
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
 from pmom_mpi.wire.message import WireError
 from pmom_mpi.wire.supports import Plan, rice_plan, rice_section
@@ -28,7 +28,8 @@ _HEAD = 8
 class Levels(Values):
     """``norms[j // bucket] / levels * codes[j]``, in float32.
 
-    Alistarh, Grubic, Li, Tomioka, Vojnovic 2017, "QSGD: communication-efficient SGD via gradient quantization and encoding".
+    Alistarh, Grubic, Li, Tomioka, Vojnovic 2017, "QSGD: communication-efficient SGD via gradient quantization and
+    encoding".
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from pmom_mpi.kernels.scatter import scatter_add
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
 from pmom_mpi.wire.values.base import Values
 
-_DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
+_DTYPES: dict[int, np.dtype] = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
 
 
 @dataclass(slots=True)

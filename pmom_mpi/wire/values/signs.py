@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,8 +39,8 @@ class Signs(Values):
 
     bits: np.ndarray = field(repr=False)
     count: int = 0
-    scale: float | np.ndarray = 1.0
-    sizes: np.ndarray | None = None
+    scale: Any = 1.0
+    sizes: Any = None
 
     value_codes: ClassVar[tuple[int, ...]] = (6,)
 

@@ -1,0 +1,24 @@
+"""``pmom doctor``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pmom_mpi.commands.options import print_table
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), default=".")
+def doctor(folder: str) -> None:
+    """Check this machine: MPI, launcher, cores, threads, caches, HDF5 in FOLDER, SLURM; a remedy a row.
+
+    \b
+    pmom doctor results/
+    """
+    from pmom_mpi.cluster import doctor as checks
+
+    rows = checks.checkup(folder)
+    print_table(checks.render(rows))
+    sys.exit(1 if any(row.state == "bad" for row in rows) else 0)

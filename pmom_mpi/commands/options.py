@@ -1,0 +1,26 @@
+"""What commands share: arguments, options, tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+config_argument = click.argument("config", type=click.Path())
+set_option = click.option(
+    "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+    help="Change a key of the config: -s seed=3 -s momentum.beta=1 -s bias.0.k=100. Repeatable.",
+)  # fmt: skip
+output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing run file.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+
+
+def print_table(table: Any) -> None:
+    """A table on the terminal, or at a width that cuts nothing where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    console.print(table)

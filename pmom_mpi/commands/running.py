@@ -1,0 +1,75 @@
+"""``pmom run``, ``launch`` and ``validate``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pmom_mpi.commands.options import config_argument, output_option, overwrite_option, quiet_option, set_option
+
+
+@click.command()
+@config_argument
+@set_option
+@output_option
+@overwrite_option
+@quiet_option
+def run(config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, quiet: bool) -> None:
+    """Run the experiment CONFIG (YAML); under mpirun rank 0 is the server, the others are workers.
+
+    Exit status: 0 finished, 2 bad input, 3 diverged, 128 + signal when interrupted, 1 anything else.
+
+    \b
+    pmom run configs/quickstart.yaml
+    mpirun -n 3 pmom run configs/quickstart.yaml -s momentum.beta=1 -o results/sgd.h5
+    """
+    from pmom_mpi import experiment
+    from pmom_mpi.analysis import payoff, read
+    from pmom_mpi.progress import Narrator
+
+    result = experiment.run(config, overrides, output, overwrite, None if quiet else Narrator())
+    if result.x is not None and result.status != "failed" and not quiet:
+        found = read.load(result.path)
+        if found.iterations:
+            click.echo(payoff.sentence(payoff.payoff(found)), err=True)
+    sys.exit(result.exit_code)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("-n", "--ranks", type=click.IntRange(1), required=True, help="MPI ranks: one server and the workers.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="BLAS threads a rank.")
+@click.option("--dry-run", is_flag=True, help="Print the command, do not run it.")
+@config_argument
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tuple[str, ...]) -> None:
+    """Start `pmom run CONFIG` on -n ranks of this machine or allocation, with mpirun's flags chosen for you.
+
+    Finds the mpirun that belongs to this Python's MPI (Open MPI, MPICH, Intel MPI; PMOM_MPIRUN overrides), sets
+    threads, binding, oversubscription and root flags, and prints the command. ARGUMENTS go to `pmom run`.
+
+    \b
+    pmom launch -n 3 configs/quickstart.yaml --overwrite
+    pmom launch -n 5 --dry-run configs/paper/mnist-top10.yaml -s seed=1
+    """
+    from pmom_mpi.cluster import launch as launching
+
+    command = launching.launch_command(ranks, ["run", config, *arguments], threads=threads)
+    click.echo(str(command), err=not dry_run)
+    if not dry_run:
+        sys.exit(launching.execute(command))
+
+
+@click.command()
+@config_argument
+@set_option
+def validate(config: str, overrides: tuple[str, ...]) -> None:
+    """Check CONFIG and its data completely, without running it.
+
+    \b
+    pmom validate configs/quickstart.yaml -s bias.0.k=1e9
+    """
+    from pmom_mpi import experiment
+
+    for line in experiment.validate(config, overrides):
+        click.echo(line)

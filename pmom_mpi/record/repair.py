@@ -1,0 +1,126 @@
+"""Makes the run file of a killed run open normally again.
+
+A killed writer leaves two things behind in the superblock (HDF5 file format, version 3): the consistency flags that say
+a writer has the file, and, after a kill between two flushes, an end of the file that lies before the last rows. If only
+the flags were cleared, these rows would be unreadable, or overwritten by the next writer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from pmom_mpi.errors import UserError
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+VERSION = 3
+HEAD = struct.Struct("<8sBBBBQQQQ")
+"""Signature, version, sizes of offsets and lengths, flags; addresses of base, extension, end of file, root group."""
+CHECKSUM = struct.Struct("<I")
+
+
+def repair(path: str | Path) -> bool:
+    """Let a killed run's file be opened without ``swmr=True``, and for writing; returns whether it needed that.
+
+    Every row up to the last flush stays as it is, and the status stays ``running``.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be written, is no run file, or its run still goes on.
+
+    Examples
+    --------
+    >>> repair("results/quickstart-0.h5")  # doctest: +SKIP
+    True
+    """
+    path = Path(path)
+    try:
+        with path.open("r+b") as file:
+            signature, version, offsets, lengths, flags, base, extension, end, root = _superblock(path, file)
+            if not flags:
+                return False
+            if _is_locked(file.fileno()):
+                raise UserError(f"{path}: in use; let its run end, and close what reads it, before it is repaired")
+            size = os.fstat(file.fileno()).st_size
+            end = max(end, size)
+            if size < end:
+                file.truncate(end)
+            head = HEAD.pack(signature, version, offsets, lengths, 0, base, extension, end, root)
+            file.seek(0)
+            file.write(head + CHECKSUM.pack(lookup3(head)))
+    except OSError as error:
+        raise UserError(f"{path}: cannot repair it: {error.strerror}") from None
+    return True
+
+
+def is_being_written(path: str | Path) -> bool:
+    """Whether a run that still goes on writes this file; False where the file system has no locks."""
+    try:
+        with Path(path).open("r+b") as file:
+            return bool(_superblock(Path(path), file)[4]) and _is_locked(file.fileno())
+    except (OSError, UserError):
+        return False
+
+
+def hold(descriptor: int) -> None:
+    """Mark an open file as being written until the descriptor is closed, however that comes about."""
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: HDF5's readers take shared locks, too
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _superblock(path: Path, file: BinaryIO) -> tuple:
+    head, checksum = file.read(HEAD.size), file.read(CHECKSUM.size)
+    if not head.startswith(SIGNATURE) or len(checksum) < CHECKSUM.size:
+        raise UserError(f"{path}: not an HDF5 file")
+    fields = HEAD.unpack(head)
+    if fields[1:4] != (VERSION, 8, 8) or CHECKSUM.unpack(checksum) != (lookup3(head),):
+        raise UserError(f"{path}: not a run file of pmom, or damaged")
+    return fields
+
+
+def lookup3(data: bytes) -> int:
+    """Bob Jenkins' lookup3 hash (``hashlittle``) with initial value 0: the checksum of HDF5's metadata.
+
+    Examples
+    --------
+    >>> hex(lookup3(b"Four score and seven years ago"))
+    '0x17770551'
+    """
+    a = b = c = (0xDEADBEEF + len(data)) & 0xFFFFFFFF
+    if not data:
+        return c
+    words = struct.unpack(f"<{-(-len(data) // 12) * 3}I", data.ljust(-(-len(data) // 12) * 12, b"\0"))
+    for place in range(0, len(words) - 3, 3):
+        a, b, c = _mix(*((x + y) & 0xFFFFFFFF for x, y in zip((a, b, c), words[place : place + 3], strict=True)))
+    a, b, c = ((x + y) & 0xFFFFFFFF for x, y in zip((a, b, c), words[-3:], strict=True))
+    for shift in (14, 11, 25, 16, 4, 14, 24):
+        c = ((c ^ b) - _rotate(b, shift)) & 0xFFFFFFFF
+        a, b, c = b, c, a
+    return b  # the last word that was changed
+
+
+def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+    for shift in (4, 6, 8, 16, 19, 4):
+        a = ((a - c) & 0xFFFFFFFF) ^ _rotate(c, shift)
+        c = (c + b) & 0xFFFFFFFF
+        a, b, c = b, c, a
+    return a, b, c
+
+
+def _rotate(word: int, by: int) -> int:
+    return ((word << by) | (word >> (32 - by))) & 0xFFFFFFFF
