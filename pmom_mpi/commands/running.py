@@ -57,7 +57,7 @@ def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tupl
     command = launching.launch_command(ranks, ["run", config, *arguments], threads=threads)
     click.echo(str(command), err=not dry_run)
     if not dry_run:
-        sys.exit(launching.execute(command))
+        launching.execute(command)
 
 
 @click.command()

@@ -1,0 +1,101 @@
+"""Starts a job: the mpirun command with the flags that its MPI, the cores and the user need."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pmom_mpi.cluster.cores import Cores, cores
+from pmom_mpi.cluster.environment import Allocation, allocation
+from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, Mpirun, find, with_path
+from pmom_mpi.errors import UserError
+
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+ROOT_VARIABLES = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is executed.
+
+    Attributes
+    ----------
+    words : tuple of str
+        The program and its arguments.
+    variables : dict of str to str
+        What is added to the environment.
+    """
+
+    words: tuple[str, ...]
+    variables: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """As one would type it into a shell."""
+        set_first = (f"{name}={shlex.quote(value)}" for name, value in self.variables.items())
+        return " ".join([*set_first, shlex.join(self.words)])
+
+
+def launch_command(ranks: int, arguments: Sequence[str], threads: int = 1) -> Command:
+    """The command that starts ``pmom`` with these arguments on so many ranks.
+
+    Parameters
+    ----------
+    ranks : int
+        MPI processes: the server and its workers.
+    arguments : sequence of str
+        What stands behind ``pmom``.
+    threads : int
+        BLAS threads a rank.
+
+    Raises
+    ------
+    UserError
+        When there is no mpirun that belongs to mpi4py's MPI.
+    """
+    program = [sys.executable, "-m", "pmom_mpi", *arguments]
+    return compose(find(), ranks, program, threads, cores(), allocation(), os.geteuid() == 0)
+
+
+def compose(
+    mpirun: Mpirun,
+    ranks: int,
+    program: Sequence[str],
+    threads: int,
+    machine: Cores,
+    granted: Allocation | None,
+    root: bool,
+) -> Command:
+    """`launch_command` with everything it finds out given.
+
+    Ranks are bound to cores of their own when each has them; otherwise they are left to the kernel, and Open MPI is
+    told that more ranks than slots are meant. In an allocation its slots count, on one machine its usable cores.
+    """
+    fits = ranks * threads <= (machine.usable if granted is None else granted.slots)
+    variables = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    if mpirun.vendor == OPEN_MPI:
+        flags = [word for name in variables for word in ("-x", name)]
+        binding = ["--map-by", f"slot:pe={threads}", "--bind-to", "core"]
+        flags += binding if fits else ["--oversubscribe", "--bind-to", "none"]
+        variables |= ROOT_VARIABLES if root else {}
+    elif mpirun.vendor == MPICH:
+        flags = ["-bind-to", f"core:{threads}" if fits else "none"]
+    elif mpirun.vendor == INTEL:
+        flags = []
+        variables |= {"I_MPI_PIN": "1" if fits else "0"} | ({"I_MPI_PIN_DOMAIN": str(threads)} if fits else {})
+    else:
+        flags = []
+    return Command((mpirun.path, "-n", str(ranks), *flags, *program), variables)
+
+
+def execute(command: Command) -> None:
+    """Become this command: its signals and its exit status are ours."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    path = command.words[0]
+    try:
+        os.execve(path, list(command.words), with_path(path) | dict(command.variables))
+    except OSError as error:
+        raise UserError(f"cannot start {path}: {error.strerror}") from None

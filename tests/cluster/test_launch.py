@@ -1,0 +1,95 @@
+"""The command that starts a job, for every MPI, and a real job started with it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from pmom_mpi.cluster.cores import Cores
+from pmom_mpi.cluster.environment import Allocation
+from pmom_mpi.cluster.launch import compose, launch_command
+from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Mpirun
+
+FOUR = Cores(online=8, logical=8, physical=4, quota=None)
+
+
+def words(vendor: str, ranks: int, threads: int = 1, granted: Allocation | None = None, root: bool = False):
+    return compose(Mpirun("/opt/mpirun", vendor, ""), ranks, ["pmom", "run", "a b.yaml"], threads, FOUR, granted, root)
+
+
+@pytest.mark.parametrize("vendor", [OPEN_MPI, MPICH, INTEL, UNKNOWN])
+@pytest.mark.parametrize("ranks", [1, 4, 5])
+def test_every_launcher_gets_ranks_threads_and_the_program(vendor, ranks):
+    command = words(vendor, ranks, threads=2)
+    assert command.words[:3] == ("/opt/mpirun", "-n", str(ranks))
+    assert command.words[-3:] == ("pmom", "run", "a b.yaml")
+    assert command.variables["OPENBLAS_NUM_THREADS"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "bound", "free"),
+    [
+        (OPEN_MPI, ["--bind-to core", "slot:pe=1"], ["--bind-to none", "--oversubscribe"]),
+        (MPICH, ["-bind-to core:1"], ["-bind-to none"]),
+        (INTEL, ["I_MPI_PIN=1"], ["I_MPI_PIN=0"]),
+    ],
+)
+def test_ranks_are_bound_only_where_each_has_a_core(vendor, bound, free):
+    fits, crowded = str(words(vendor, 4)), str(words(vendor, 5))
+    assert all(word in fits and word not in crowded for word in bound)
+    assert all(word in crowded and word not in fits for word in free)
+
+
+def test_an_allocation_counts_its_own_slots():
+    granted = Allocation("Slurm", slots=16, hosts=2)
+    assert "--bind-to core" in str(words(OPEN_MPI, 16, granted=granted))
+    assert "--oversubscribe" in str(words(OPEN_MPI, 17, granted=granted))
+
+
+def test_root_must_be_allowed_by_open_mpi():
+    assert words(OPEN_MPI, 2, root=True).variables["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] == "1"
+    assert "OMPI_ALLOW_RUN_AS_ROOT" not in words(OPEN_MPI, 2).variables
+
+
+def test_what_is_printed_can_be_typed():
+    command = words(OPEN_MPI, 5, root=True)
+    typed = shlex.split(str(command))
+    assert tuple(typed[len(command.variables) :]) == command.words
+    assert typed[: len(command.variables)] == [f"{name}={value}" for name, value in command.variables.items()]
+
+
+def test_dry_run_prints_what_would_be_executed():
+    done = subprocess.run(
+        [sys.executable, "-m", "pmom_mpi", "launch", "-n", "3", "--dry-run", "x.yaml", "-s", "seed=1"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(launch_command(3, ["run", "x.yaml", "-s", "seed=1"]))
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_launch_runs_a_job_and_hands_its_exit_status_on(tmp_path, ranks):
+    def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pmom_mpi", "launch", "-n", str(ranks), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    config = tmp_path / "launched.yaml"
+    config.write_text(
+        "iterations: 3\nstep_size: 0.1\nproblem: {kind: mlp, hidden: [8]}\ndata: {name: digits, nodes: 4}\n"
+    )
+    done = launch(str(config), "-o", str(tmp_path / "launched.h5"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "launched.h5").exists()
+    assert f"-n {ranks}" in done.stderr
+    assert launch(str(config), "-s", "step_size=-1").returncode == 2
+
+
+def test_a_wrong_mpirun_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pmom_mpi", "launch", "-n", "2", "x.yaml"],
+        capture_output=True, text=True, timeout=60, env={"PMOM_MPIRUN": str(tmp_path / "nowhere"), "PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "PMOM_MPIRUN" in line]
