@@ -19,10 +19,10 @@ from pmom_mpi.data import heterogeneity, open_dataset, partition
 from pmom_mpi.downlink import Receiver, Sender
 from pmom_mpi.errors import UserError, blame
 from pmom_mpi.problems.base import Context, Problem
-from pmom_mpi.record.columns import column
+from pmom_mpi.record.columns import column, node_column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
-from pmom_mpi.server import Dense, Downlink, Row, Server
+from pmom_mpi.server import Dense, Downlink, NodeRow, Row, Server
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.alone import Alone
 from pmom_mpi.transport.base import Interrupted, Report, WorkerFailed, block
@@ -220,6 +220,7 @@ def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
     """The run file, open for the first row."""
     config, problem = part.config, part.config.problem
     metrics = Server.columns(problem, part.pipeline.statistics)
+    each = Server.node_columns(problem, part.pipeline.statistics) if config.record.nodes else ()
     facts = {
         "mpi_library": group.library,
         "ranks": str(group.size),
@@ -241,6 +242,8 @@ def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
             provenance=provenance(facts),
             overwrite=overwrite,
             flush_seconds=config.record.flush_seconds,
+            node_metrics={name: node_column(name) for name in each},
+            nodes=config.nodes,
         )
 
 
@@ -262,8 +265,8 @@ def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) 
     """The server's whole run: however it ends, the run file is completed."""
     config, problem, pipeline = part.config, part.config.problem, part.pipeline
 
-    def append(row: Row) -> None:
-        recorder.append(row)
+    def append(row: Row, nodes: NodeRow) -> None:
+        recorder.append(row, nodes)
         if watcher is not None:
             watcher.row(row)
 

@@ -17,6 +17,8 @@ from pmom_mpi.wire import codec
 from pmom_mpi.worker import STATIONS
 
 Row = dict[str, float]
+NodeRow = dict[str, np.ndarray]
+"""A value a node, by the name of the metric whose mean (for bits: sum) is in the row."""
 NOTHING = np.empty(0, np.uint8)
 
 
@@ -51,7 +53,7 @@ class Server:
     downlink : Downlink
         Turns x^k into what is broadcast.
     append : callable
-        Takes each iteration's row as soon as it is complete.
+        Takes each iteration's row as soon as it is complete, with its nodes' values (empty unless ``record.nodes``).
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Server:
         pipeline: Pipeline,
         star: Star,
         downlink: Downlink,
-        append: Callable[[Row], None],
+        append: Callable[[Row, NodeRow], None],
     ) -> None:
         self._config = config
         self._problem = problem
@@ -75,7 +77,14 @@ class Server:
         self._average = np.zeros_like(self.x) if pipeline.integrates else self._sum
         self._combine = pipeline.combine
         self._pending: Row | None = None
+        self._nodes: NodeRow = {}
+        self._pending_nodes: NodeRow = {}
         self._clock = 0.0
+
+    @staticmethod
+    def node_columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
+        """The names of a `NodeRow`."""
+        return (*(f"train_{name}" for name in problem.metrics), *statistics, "uplink_bits")
 
     @staticmethod
     def columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
@@ -98,13 +107,13 @@ class Server:
             if not np.isfinite(row["gradient_norm"] + row[self._names[0]]):
                 status = "diverged"
                 if config.on_divergence == "stop":
-                    self._complete(row)
+                    self._complete(row, self._nodes)
                     self._star.broadcast(Order(k, Task.STOP), NOTHING)
                     return status
             began = perf_counter()
             config.momentum.step(self.x, self._average, self.state, config.step_size(k, total), k)
             row["time_momentum"] = perf_counter() - began
-            self._pending = row
+            self._pending, self._pending_nodes = row, self._nodes
         self._finish(row, total)
         return status
 
@@ -115,7 +124,7 @@ class Server:
             row |= self._evaluated(self._star.report())
         else:
             self._star.broadcast(Order(total, Task.STOP), NOTHING)
-        self._complete(row)
+        self._complete(row, self._nodes)
 
     def _exchange(self, order: Order) -> Row:
         """One round: x to all nodes, the average of what they send back in ``self._average``."""
@@ -123,20 +132,22 @@ class Server:
         model = self._downlink.payload(self.x, order.iteration)
         self._star.broadcast(order, model)
         broadcast = perf_counter() - began
-        uplink_bits, decode = self._collect()
+        bits, decode = self._collect()
         report = self._star.report()
         collected = perf_counter() - began
         if self._pending is not None:
             if order.task & Task.EVALUATE:
                 self._pending |= self._evaluated(report)
-            self._complete(self._pending)
+            self._complete(self._pending, self._pending_nodes)
         record = perf_counter() - began - collected
         seconds = report.seconds.max(axis=0)
+        if self._config.record.nodes:
+            self._nodes = dict(zip(self._names, report.nodes.T.copy(), strict=True)) | {"uplink_bits": bits}
         return {
             "iteration": order.iteration,
             **dict(zip(self._names, report.nodes.mean(axis=0).tolist(), strict=True)),
             "gradient_norm": self._mean(len(report.nodes)),
-            "uplink_bits": uplink_bits,
+            "uplink_bits": int(bits.sum()),
             "downlink_bits": 8 * model.size,
             "overhead_bits": 64 * (report.nodes.size + seconds.size * len(report.seconds)),
             **{f"time_{name}": value for name, value in zip(STATIONS, seconds.tolist(), strict=True)},
@@ -146,16 +157,16 @@ class Server:
             "time_record": record,
         }
 
-    def _collect(self) -> tuple[int, float]:
-        """Sum the payloads in node order; return their bits and the seconds spent decoding them."""
+    def _collect(self) -> tuple[np.ndarray, float]:
+        """Sum the payloads in node order; return each one's bits and the seconds spent decoding them."""
         self._sum[:] = 0
-        size, seconds = 0, 0.0
-        for payload in self._star.payloads():
+        bits, seconds = np.zeros(self._config.nodes, np.int64), 0.0
+        for node, payload in enumerate(self._star.payloads()):
             began = perf_counter()
             codec.add(payload, self._sum)
-            size += payload.size
+            bits[node] = 8 * payload.size
             seconds += perf_counter() - began
-        return 8 * size, seconds
+        return bits, seconds
 
     def _mean(self, nodes: int) -> float:
         """Turn the sum into g^k and return its norm."""
@@ -178,8 +189,8 @@ class Server:
         *sums, weight = report.chunks.sum(axis=0).tolist()
         return {f"test_{name}": value / weight for name, value in zip(self._problem.evaluation, sums, strict=True)}
 
-    def _complete(self, row: Row) -> None:
+    def _complete(self, row: Row, nodes: NodeRow) -> None:
         now = perf_counter()
         row["time_total"] = now - self._clock
         self._clock = now
-        self._append(row)
+        self._append(row, nodes)

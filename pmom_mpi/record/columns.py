@@ -67,6 +67,6 @@ def node_column(name: str) -> Column:
     Examples
     --------
     >>> node_column("train_loss").description
-    'train_loss of every node, whose mean is in /metrics'
+    'train_loss of every node; what /metrics holds is made of these'
     """
-    return Column("float64", column(name).unit, f"{name} of every node, whose mean is in /metrics")
+    return Column(column(name).dtype, column(name).unit, f"{name} of every node; what /metrics holds is made of these")

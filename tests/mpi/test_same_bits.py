@@ -22,7 +22,7 @@ def config(bias: list, **changes: object) -> dict:
     return {
         "name": "bits", "iterations": 6, "step_size": 0.3, "momentum": {"kind": "ema", "beta": 0.3},
         "problem": {"kind": "mlp", "hidden": [16, 16]}, "data": {"name": "digits", "nodes": 7, "partition": "iid"},
-        "gradient": {"batch": 32}, "bias": bias, "evaluate": {"every": 2},
+        "gradient": {"batch": 32}, "bias": bias, "evaluate": {"every": 2}, "record": {"nodes": True},
     } | changes  # fmt: skip
 
 
@@ -30,6 +30,7 @@ def contents(path) -> dict[str, np.ndarray]:
     """Everything in a run file that must not depend on the number of ranks."""
     with h5py.File(path, "r") as file:
         found = {name: data[()] for name, data in file["metrics"].items() if not name.startswith(("time_", "overhead"))}
+        found |= {f"nodes/{name}": data[()] for name, data in file["nodes"].items()} if "nodes" in file else {}
         return found | {"x": file["final/x"][()], "status": np.array(file.attrs["status"])}
 
 
@@ -71,3 +72,17 @@ def test_a_process_a_node(mpirun, tmp_path):
         done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / f"{ranks}.h5")], timeout=600)
         assert done.returncode == 0, done.stderr
     assert_same_bits(contents(tmp_path / "1.h5"), contents(tmp_path / "101.h5"))
+
+
+def test_nodes_rows_add_up_to_the_metrics(mpirun, tmp_path):
+    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(config(PIPELINES["clip_then_top_k_per_layer"])))
+    done = mpirun(3, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / "nodes.h5")])
+    assert done.returncode == 0, done.stderr
+    with h5py.File(tmp_path / "nodes.h5", "r") as file:
+        nodes, metrics = file["nodes"], file["metrics"]
+        assert set(nodes) == {"train_loss", "train_accuracy", "clip_active", "kept", "uplink_bits"}
+        for name in nodes:
+            assert nodes[name].shape == (6, 7)
+            together = nodes[name][()].sum(axis=1) if name == "uplink_bits" else nodes[name][()].mean(axis=1)
+            np.testing.assert_allclose(together, metrics[name][()], rtol=1e-12)
+        assert len(np.unique(nodes["train_loss"][()])) == 6 * 7
