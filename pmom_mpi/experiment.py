@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from pmom_mpi.config import Config
 from pmom_mpi.data import heterogeneity, open_dataset, partition
 from pmom_mpi.downlink import Receiver, Sender
 from pmom_mpi.errors import UserError, blame
+from pmom_mpi.failures import EXIT_CODES, SERVER, agree, give_up, text_of
 from pmom_mpi.problems.base import Context, Problem
 from pmom_mpi.record.columns import column, node_column
 from pmom_mpi.record.provenance import provenance
@@ -25,19 +24,14 @@ from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.server import Dense, Downlink, NodeRow, Row, Server
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.alone import Alone
-from pmom_mpi.transport.base import Interrupted, Report, WorkerFailed, block
+from pmom_mpi.transport.base import Interrupted, Report, block
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.wire import codec
 from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.worker import Worker, blank_report
 
-T = TypeVar("T")
-
-SERVER = 0
 DENSE_TRIALS = 5
-EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
-USER_ERROR = 2
 
 
 class Watcher(Protocol):
@@ -106,15 +100,15 @@ def run(
     """
     group = connect()
     try:
-        read = _agree(group, lambda: _read(config, overrides, output) if group.rank == SERVER else None)
+        read = agree(group, lambda: _read(config, overrides, output) if group.rank == SERVER else None)
         raw, source, folders = group.share(read)
         configs.allow_modules(folders)
-        part = _agree(group, lambda: _prepare(group, raw, source))
+        part = agree(group, lambda: _prepare(group, raw, source))
         link = group.link_speed()
         if group.rank != SERVER:
-            _agree(group, lambda: None)
+            agree(group, lambda: None)
             return _work(group, part)
-        recorder = _agree(group, lambda: _recorder(group, part, link, overwrite))
+        recorder = agree(group, lambda: _recorder(group, part, link, overwrite))
         return _serve(group, part, recorder, watcher)
     finally:
         group.close()
@@ -211,7 +205,7 @@ def _work(group: Any, part: Part) -> Result:
         with Signals(ignore=True):
             group.edge(part.worker, codec.max_bytes(part.config.problem.layout.dimension, part.pipeline.dtype)).serve()
     except Exception as error:
-        group.report_failure(_text(error), isinstance(error, UserError))
+        group.report_failure(text_of(error), isinstance(error, UserError))
     status, code = group.share(None)
     return Result(status, code, Path(part.config.output), None)
 
@@ -281,60 +275,13 @@ def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) 
             status = server.run()
         except Exception as error:
             status, failure = "interrupted" if isinstance(error, Interrupted) else "failed", error
-        recorder.finish(status, server.x, message="" if failure is None else _text(failure).splitlines()[-1])
+        recorder.finish(status, server.x, message="" if failure is None else text_of(failure).splitlines()[-1])
         if watcher is not None:
             watcher.end(status)
     code = 128 + failure.signal if isinstance(failure, Interrupted) else EXIT_CODES[status]
     if status == "diverged" and config.on_divergence == "continue":
         code = 0
     if failure is not None:
-        _give_up(group, failure, code)
+        give_up(group, failure, code)
     group.share((status, code))
     return Result(status, code, Path(config.output), server.x)
-
-
-def _agree(group: Any, make: Callable[[], T]) -> T:
-    """What ``make`` returns, once it has succeeded on every rank; otherwise the job ends with the first failure."""
-    value, failure, mine = None, None, None
-    try:
-        value = make()
-    except Exception as error:
-        mine, failure = error, (_text(error), isinstance(error, UserError))
-    found = [(rank, told) for rank, told in enumerate(group.gather(failure)) if told is not None]
-    if not found:
-        return value  # type: ignore[return-value]
-    if group.size == 1:
-        raise mine  # type: ignore[misc]
-    rank, (text, is_user_error) = found[0]
-    if group.rank == SERVER:
-        print(_line(rank, group.hosts[rank], text, is_user_error), file=sys.stderr, flush=True)
-    raise SystemExit(USER_ERROR if is_user_error else EXIT_CODES["failed"])
-
-
-def _give_up(group: Any, failure: BaseException, code: int) -> None:
-    """End a job whose iterations have begun. One process simply raises; a job says why once and ends every rank."""
-    if group.size == 1:
-        if isinstance(failure, Interrupted):
-            return
-        raise failure
-    if isinstance(failure, WorkerFailed):
-        text = _line(failure.rank, failure.host, str(failure), failure.is_user_error)
-    elif isinstance(failure, Interrupted):
-        text = f"pmom: {failure}; the run file is complete up to here"
-    else:
-        text = _line(SERVER, group.hosts[SERVER], _text(failure), isinstance(failure, UserError))
-    print(text, file=sys.stderr, flush=True)
-    group.abort(code)
-
-
-def _text(error: BaseException) -> str:
-    """A user's error is its line; anything else is a defect and shows where it happened."""
-    if isinstance(error, (UserError, Interrupted, WorkerFailed)):
-        return str(error)
-    return "".join(traceback.format_exception(error)).rstrip()
-
-
-def _line(rank: int, host: str, text: str, is_user_error: bool) -> str:
-    if is_user_error:
-        return f"pmom: error: {text}" if rank == SERVER else f"pmom: error: {text} (rank {rank} on {host})"
-    return f"pmom: rank {rank} on {host} failed:\n{text}"
