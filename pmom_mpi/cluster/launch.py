@@ -38,15 +38,15 @@ class Command:
         return " ".join([*set_first, shlex.join(self.words)])
 
 
-def launch_command(ranks: int, arguments: Sequence[str], threads: int = 1) -> Command:
-    """The command that starts ``pmom`` with these arguments on so many ranks.
+def launch_command(ranks: int, program: Sequence[str], threads: int = 1) -> Command:
+    """The command that starts ``program`` on so many ranks of this machine or allocation.
 
     Parameters
     ----------
     ranks : int
         MPI processes: the server and its workers.
-    arguments : sequence of str
-        What stands behind ``pmom``.
+    program : sequence of str
+        What every rank executes.
     threads : int
         BLAS threads a rank.
 
@@ -55,7 +55,6 @@ def launch_command(ranks: int, arguments: Sequence[str], threads: int = 1) -> Co
     UserError
         When there is no mpirun that belongs to mpi4py's MPI.
     """
-    program = [sys.executable, "-m", "pmom_mpi", *arguments]
     return compose(find(), ranks, program, threads, cores(), allocation(), os.geteuid() == 0)
 
 
@@ -88,6 +87,11 @@ def compose(
     else:
         flags = []
     return Command((mpirun.path, "-n", str(ranks), *flags, *program), variables)
+
+
+def pmom(*arguments: str) -> list[str]:
+    """The ``pmom`` of this Python with these arguments, as a program to launch."""
+    return [sys.executable, "-m", "pmom_mpi", *arguments]
 
 
 def execute(command: Command) -> None:

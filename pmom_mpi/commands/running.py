@@ -54,7 +54,7 @@ def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tupl
     """
     from pmom_mpi.cluster import launch as launching
 
-    command = launching.launch_command(ranks, ["run", config, *arguments], threads=threads)
+    command = launching.launch_command(ranks, launching.pmom("run", config, *arguments), threads)
     click.echo(str(command), err=not dry_run)
     if not dry_run:
         launching.execute(command)

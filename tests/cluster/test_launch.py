@@ -10,7 +10,7 @@ import pytest
 
 from pmom_mpi.cluster.cores import Cores
 from pmom_mpi.cluster.environment import Allocation
-from pmom_mpi.cluster.launch import compose, launch_command
+from pmom_mpi.cluster.launch import compose, launch_command, pmom
 from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Mpirun
 
 FOUR = Cores(online=8, logical=8, physical=4, quota=None)
@@ -66,7 +66,7 @@ def test_dry_run_prints_what_would_be_executed():
         [sys.executable, "-m", "pmom_mpi", "launch", "-n", "3", "--dry-run", "x.yaml", "-s", "seed=1"],
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
-    assert done.stdout.strip() == str(launch_command(3, ["run", "x.yaml", "-s", "seed=1"]))
+    assert done.stdout.strip() == str(launch_command(3, pmom("run", "x.yaml", "-s", "seed=1")))
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
