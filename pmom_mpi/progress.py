@@ -45,6 +45,8 @@ class Narrator:
             self._progress.start()
 
     def row(self, row: dict[str, float]) -> None:
+        if self._done == 0:
+            self._first = time.perf_counter()
         self._done = int(row["iteration"]) + 1
         self._bits += row["uplink_bits"]
         if self._progress is not None:
@@ -68,4 +70,7 @@ class Narrator:
         return "  ".join([*named, f"sent {decimal(int(self._bits / 8))}", f"{self._rate():.3g} it/s"])
 
     def _rate(self) -> float:
-        return self._done / max(time.perf_counter() - self._began, 1e-9)
+        """Iterations a second, the first excepted: it may still compile kernels."""
+        if self._done == 1:
+            return 1 / max(self._first - self._began, 1e-9)
+        return (self._done - 1) / max(time.perf_counter() - self._first, 1e-9)
