@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -17,10 +18,14 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 
 
 def print_table(table: Any) -> None:
-    """A table on the terminal, or at a width that cuts nothing where there is none."""
+    """A table on the terminal, or at a width that cuts nothing where there is none.
+
+    Ranks of an MPI job are not on a terminal, although Open MPI hands them one of its own making.
+    """
     from rich.console import Console
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=140)
+    from pmom_mpi.cluster.environment import launcher
+
+    on_terminal = sys.stdout.isatty() and launcher() is None
+    console = Console() if on_terminal else Console(width=140, force_terminal=False)
     console.print(table)
