@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from pmom_mpi.cluster import launch
 from pmom_mpi.cluster.mpirun import with_path
+from pmom_mpi.data.library import cache_directory, import_dataset
+
+MNIST_BESIDE = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+"""Where the real files may lie beside a checkout; without them and without a cache, tests of MNIST are skipped."""
 
 # The first call of a kernel compiles it, which no deadline of hypothesis foresees.
 settings.register_profile("compiled", deadline=None)
@@ -28,3 +33,24 @@ def mpirun() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command.words, capture_output=True, text=True, timeout=timeout, env=environment)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def _mnist_cache(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """A cache with the real MNIST made of the files beside the checkout; None where the user's own has it."""
+    if (cache_directory() / "mnist").exists():
+        return None
+    if not MNIST_BESIDE.is_dir():
+        pytest.skip("needs the data set mnist: pmom data get mnist")
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PMOM_DATA_DIR", str(folder))
+        import_dataset("mnist", MNIST_BESIDE)
+    return folder
+
+
+@pytest.fixture
+def mnist(_mnist_cache: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set ``mnist`` is there, also for jobs that the test starts."""
+    if _mnist_cache is not None:
+        monkeypatch.setenv("PMOM_DATA_DIR", str(_mnist_cache))
