@@ -1,0 +1,97 @@
+"""B and C of |eta^k|^2 <= B |grad f(x^k)|^2 + C: what is known of each source of bias, and what a run has measured.
+
+Squares are of 2-norms. ``zeta2`` bounds the heterogeneity (1/n) sum_i |grad f_i(x) - grad f(x)|^2. Derived in
+docs/theory.md.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Affine(NamedTuple):
+    """The two constants of an affine bound of the squared bias."""
+
+    B: float
+    C: float
+
+
+def contractive(alpha: float, zeta2: float, sigma2: float = 0.0, nodes: int = 1) -> Affine:
+    """A compressor with E|Q(g) - g|^2 <= (1 - alpha)|g|^2 on every node: Top-K has alpha = K/d.
+
+    Parameters
+    ----------
+    alpha, zeta2 : float
+    sigma2 : float
+        Variance of a node's minibatch gradient; 0 for full local gradients.
+    nodes : int
+        n, whose minibatches are independent.
+
+    Examples
+    --------
+    >>> contractive(0.25, zeta2=2.0)
+    Affine(B=0.75, C=1.5)
+    """
+    if sigma2 == 0:
+        return Affine(1 - alpha, (1 - alpha) * zeta2)
+    return Affine(1 - alpha / 2, (1 - alpha / 2) * (zeta2 + sigma2) + (2 - alpha) / alpha * sigma2 / nodes)
+
+
+def unbiased(omega: float, zeta2: float, nodes: int) -> Affine:
+    """A compressor with E Q(g) = g, E|Q(g) - g|^2 <= omega |g|^2, independent on n nodes, of full local gradients."""
+    return Affine(omega / nodes, omega * zeta2 / nodes)
+
+
+def clipped(tau: float, largest: float) -> Affine:
+    """Gradients clipped to norm tau, where no node's gradient is longer than ``largest``."""
+    return Affine(0.0, max(largest - tau, 0.0) ** 2)
+
+
+def normalized(largest: float) -> Affine:
+    """Gradients scaled to norm 1, where no node's gradient is longer than ``largest``."""
+    return Affine(0.0, max(largest - 1, 1.0) ** 2)
+
+
+def envelope(gradients: np.ndarray, biases: np.ndarray, largest_B: float = 0.99) -> Affine:
+    """The affine bound that holds at every measured point and is smallest on their average.
+
+    Among all 0 <= B <= largest_B and C >= 0 with bias <= B gradient + C at every point, the pair with the least
+    B mean(gradient) + C. The bounds need B < 1.
+
+    Parameters
+    ----------
+    gradients, biases : ndarray, shape (K,)
+        |grad f(x^k)|^2 and |eta^k|^2.
+
+    Examples
+    --------
+    >>> envelope(np.array([0.0, 2.0, 4.0]), np.array([1.0, 1.0, 3.0]))
+    Affine(B=0.5, C=1.0)
+    """
+    u, w = _upper_hull(np.asarray(gradients, float), np.asarray(biases, float))
+    # The least C for a B is piecewise linear and convex in B: an optimum is a corner, where the hull's edge turns or C
+    # becomes 0, or an end of the interval.
+    to_origin = w[u > 0] / u[u > 0]
+    corners = np.concatenate([[0.0, largest_B], np.diff(w) / np.diff(u), to_origin])
+    B = np.unique(np.clip(corners, 0, largest_B))
+    C = np.maximum((w[:, None] - B * u[:, None]).max(axis=0), 0)
+    best = np.argmin(B * np.mean(gradients) + C)
+    return Affine(float(B[best]), float(C[best]))
+
+
+def _upper_hull(u: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of the least concave function above the points, by u (Andrew's monotone chain)."""
+    hull: list[tuple[float, float]] = []
+    for point in sorted(zip(u.tolist(), w.tolist(), strict=True)):
+        while hull and hull[-1][0] == point[0]:
+            hull.pop()
+        while len(hull) > 1 and _turns_left(hull[-2], hull[-1], point):
+            hull.pop()
+        hull.append(point)
+    return np.array([point[0] for point in hull]), np.array([point[1] for point in hull])
+
+
+def _turns_left(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+    return (b[1] - a[1]) * (c[0] - a[0]) <= (c[1] - a[1]) * (b[0] - a[0])
