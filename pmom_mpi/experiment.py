@@ -17,7 +17,7 @@ from pmom_mpi.data import heterogeneity, open_dataset, partition
 from pmom_mpi.downlink import Receiver, Sender
 from pmom_mpi.errors import UserError, blame
 from pmom_mpi.failures import EXIT_CODES, SERVER, agree, give_up, text_of
-from pmom_mpi.problems.base import Context, Problem
+from pmom_mpi.problems.base import CONSTANTS, Context, Problem
 from pmom_mpi.record.columns import column, node_column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
@@ -104,6 +104,7 @@ def run(
         raw, source, folders = group.share(read)
         configs.allow_modules(folders)
         part = agree(group, lambda: _prepare(group, raw, source))
+        _solve(group, part)
         link = group.link_speed()
         if group.rank != SERVER:
             agree(group, lambda: None)
@@ -210,6 +211,15 @@ def _work(group: Any, part: Part) -> Result:
     return Result(status, code, Path(part.config.output), None)
 
 
+def _solve(group: Any, part: Part) -> None:
+    """What a problem wants one rank to find out from all nodes' data (f*, L) becomes known to all."""
+    problem = part.config.problem
+    if hasattr(problem, "solve"):
+        with blame(part.source):
+            found = agree(group, lambda: problem.solve() if group.rank == SERVER else None)
+        problem.adopt(group.share(found))
+
+
 def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
     """The run file, open for the first row."""
     config, problem = part.config, part.config.problem
@@ -225,6 +235,7 @@ def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
         "dense_bytes": str(config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize),
         "dense_seconds": str(_dense_seconds(config, group.workers)),
         **{f"data_{name}": str(value) for name, value in part.facts.items()},
+        **{f"problem_{name}": str(value) for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
     }
     with blame(f"{part.source}: output"):
         return Recorder(

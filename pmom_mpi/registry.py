@@ -20,6 +20,11 @@ from pmom_mpi.errors import UserError
 PROBLEMS = {
     "mlp": "pmom_mpi.problems.mlp:MLP",
     "softmax_regression": "pmom_mpi.problems.softmax_regression:SoftmaxRegression",
+    "least_squares": "pmom_mpi.problems.least_squares:LeastSquares",
+    "logistic": "pmom_mpi.problems.logistic:Logistic",
+    "nonconvex_logistic": "pmom_mpi.problems.logistic:NonconvexLogistic",
+    "robust_regression": "pmom_mpi.problems.robust:RobustRegression",
+    "phase_retrieval": "pmom_mpi.problems.phase_retrieval:PhaseRetrieval",
 }
 BIAS = {
     "none": "pmom_mpi.bias.none:Identity",

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pmom_mpi.data import idx
 from pmom_mpi.data.dataset import DataSet, Split
-from pmom_mpi.data.files import read_arrays
 from pmom_mpi.data.library import (
     get_dataset,
     import_dataset,
@@ -19,6 +17,7 @@ from pmom_mpi.data.library import (
     make,
     natural_scale,
     open_named,
+    read,
 )
 from pmom_mpi.data.partition import heterogeneity
 from pmom_mpi.data.sampling import Batch
@@ -41,11 +40,10 @@ def open_dataset(spec: DataSpec) -> DataSet:
     if is_named(spec.name) or not os.path.exists(path):
         data = open_named(spec.name)
     else:
-        arrays = idx.read_folder(Path(path), {}) if os.path.isdir(path) else read_arrays(Path(path))
-        data = make(Path(path).stem, arrays, natural_scale(arrays["train_inputs"]))
+        arrays = read(Path(path), {})
+        data = make(Path(path).stem, arrays, natural_scale(arrays))
     if spec.limit is not None:
-        train = replace(data.train, inputs=data.train.inputs[: spec.limit], targets=data.train.targets[: spec.limit])
-        data = replace(data, train=train)
+        data = replace(data, train=data.train.head(spec.limit))
     return data
 
 

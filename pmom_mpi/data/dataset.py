@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pmom_mpi.data.sparse import SparseSplit
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class Split:
         """Numbers a sample."""
         return int(np.prod(self.inputs.shape[1:], dtype=np.int64))
 
+    def head(self, samples: int) -> Split:
+        """The first so many samples."""
+        return replace(self, inputs=self.inputs[:samples], targets=self.targets[:samples])
+
     def load(
         self, rows: np.ndarray, dtype: np.dtype | type, out: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -59,8 +67,7 @@ class Split:
         selection = _as_slice(rows)
         inputs = np.empty((len(rows), self.features), dtype) if out is None else out
         inputs[...] = self.inputs[selection].reshape(len(rows), self.features)
-        real = self.targets.dtype.kind == "f"
-        return self.scale(inputs), self.targets[selection].astype(dtype if real else np.int64)
+        return self.scale(inputs), self.targets[selection].astype(target_dtype(self.targets, dtype))
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,14 @@ class DataSet:
     """A training split, a test split if there is one, and the number of classes if targets are labels."""
 
     name: str
-    train: Split
-    test: Split | None
+    train: Split | SparseSplit
+    test: Split | SparseSplit | None
     classes: int | None
+
+
+def target_dtype(targets: np.ndarray, dtype: np.dtype | type) -> np.dtype | type:
+    """What targets are loaded as in a run of type ``dtype``: labels are indices."""
+    return dtype if targets.dtype.kind == "f" else np.int64
 
 
 def _as_slice(rows: np.ndarray) -> slice | np.ndarray:

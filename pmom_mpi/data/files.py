@@ -23,6 +23,16 @@ UNREADABLE = (
 """What numpy, zipfile and h5py raise on damaged files; fuzzing found each of them."""
 
 
+def _open_npz(path: Path) -> Any:
+    if not zipfile.is_zipfile(path):  # np.load would take other formats too
+        path.open("rb").close()  # a missing file says so
+        raise ValueError("not an .npz file")
+    return np.load(path)
+
+
+READERS: dict[str, Callable[[Path], Any]] = {".npz": _open_npz, ".h5": h5py.File, ".hdf5": h5py.File}
+
+
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz, .h5 or .hdf5 file.
 
@@ -31,11 +41,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     UserError
         When the file cannot be read, lacks an array, or its arrays do not fit each other.
     """
-    readers: dict[str, Callable[[Path], Any]] = {".npz": _open_npz, ".h5": h5py.File, ".hdf5": h5py.File}
-    if path.suffix not in readers:
-        raise UserError(f"{path}: no folder, .npz, .h5 or .hdf5 file")
     try:
-        with readers[path.suffix](path) as file:
+        with READERS[path.suffix](path) as file:
             arrays = {key: np.asarray(file[name][()]) for key, name in NAMES.items() if name in file}
     except UNREADABLE as error:
         raise UserError(f"{path}: cannot read: {reason(error)}") from None
@@ -82,10 +89,3 @@ def _check_alike(path: Path, arrays: Mapping[str, np.ndarray], names: Mapping[st
         raise UserError(
             f"{path}: {names['train_targets']} and {names['test_targets']} are labels and real numbers; make them alike"
         )
-
-
-def _open_npz(path: Path) -> Any:
-    if not zipfile.is_zipfile(path):  # np.load would take other formats too
-        path.open("rb").close()  # a missing file says so
-        raise ValueError("not an .npz file")
-    return np.load(path)

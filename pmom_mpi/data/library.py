@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pooch
 
-from pmom_mpi.data import idx
+from pmom_mpi.data import idx, svmlight
 from pmom_mpi.data.dataset import DataSet, Scale, Split
-from pmom_mpi.data.files import UNREADABLE, read_arrays, reason
+from pmom_mpi.data.files import READERS, UNREADABLE, read_arrays, reason
 from pmom_mpi.data.known import KNOWN
+from pmom_mpi.data.sparse import SparseSplit
 from pmom_mpi.errors import UserError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def get_dataset(name: str) -> Path:
 
 
 def import_dataset(name: str, path: Path) -> Path:
-    """Bring a folder of IDX files, an .npz or an .h5 file into the cache under ``name``; returns its folder there.
+    """Bring a folder of IDX files, an .npz, .h5 or svmlight file into the cache as ``name``; returns its folder there.
 
     Raises
     ------
@@ -135,8 +136,8 @@ def import_dataset(name: str, path: Path) -> Path:
     known = KNOWN.get(name)
     if known and path.is_file():
         raise UserError(f"{path}: {name} is imported from the folder of its IDX files, which have known checksums")
-    arrays = idx.read_folder(path, known.sha256 if known else {}) if path.is_dir() else read_arrays(path)
-    scale = known.scale if known else natural_scale(arrays["train_inputs"])
+    arrays = read(path, known.sha256 if known else {})
+    scale = known.scale if known else natural_scale(arrays)
     target = cache_directory() / name
     try:
         _store(arrays, scale, target)
@@ -177,24 +178,38 @@ def _put(partial: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def natural_scale(inputs: np.ndarray) -> Scale:
+def read(path: Path, sha256: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The arrays of a folder of IDX files (of these checksums, if there are any), an .npz, .h5 or svmlight file."""
+    if path.is_dir():
+        return idx.read_folder(path, sha256)
+    return read_arrays(path) if path.suffix in READERS else svmlight.read(path)
+
+
+def natural_scale(arrays: Mapping[str, np.ndarray]) -> Scale:
     """Bytes become [0, 1] unless they are 0 and 1 already; anything else stays as it is."""
-    return Scale(255.0) if inputs.dtype == np.uint8 and inputs.max() > 1 else Scale()
+    inputs = arrays.get("train_inputs")
+    return Scale(255.0) if inputs is not None and inputs.dtype == np.uint8 and inputs.max() > 1 else Scale()
 
 
 def make(name: str, arrays: Mapping[str, np.ndarray], scale: Scale) -> DataSet:
     """A data set of arrays; integer targets are class labels."""
-    train = Split(arrays["train_inputs"], arrays["train_targets"], scale)
-    test = Split(arrays["test_inputs"], arrays["test_targets"], scale) if "test_inputs" in arrays else None
+    train = _split(arrays, "train", scale)
+    test = _split(arrays, "test", scale) if "test_targets" in arrays else None
     labels = train.targets.dtype.kind in "iu"
     return DataSet(name, train, test, int(train.targets.max()) + 1 if labels else None)
+
+
+def _split(arrays: Mapping[str, np.ndarray], name: str, scale: Scale) -> Split | SparseSplit:
+    if f"{name}_inputs" in arrays:
+        return Split(arrays[f"{name}_inputs"], arrays[f"{name}_targets"], scale)
+    sparse = (arrays[f"{name}_{part}"] for part in ("starts", "indices", "values", "targets"))
+    return SparseSplit(*sparse, features=int(arrays["features"][0]))
 
 
 def _stored(name: str, folder: Path) -> DataSet:
     try:
         scale = Scale(**json.loads((folder / DESCRIPTION).read_text())["scale"])
-        files = {key: folder / f"{key}.npy" for key in idx.FILES}
-        arrays = {key: np.load(file, mmap_mode="r") for key, file in files.items() if file.exists()}
+        arrays = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
         return make(name, arrays, scale)
     except UNREADABLE as error:
         line = f"{folder}: the stored data set is damaged ({reason(error)}); remove the folder and import it again"

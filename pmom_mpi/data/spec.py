@@ -25,7 +25,7 @@ class DataSpec:
     Parameters
     ----------
     name : str
-        A name that `pmom data list` knows, or a path: a folder of IDX files, an .npz or an .h5 file.
+        A name that `pmom data list` knows, or a path: a folder of IDX files, an .npz, .h5 or svmlight file.
     nodes : int
         n.
     partition : str or mapping

@@ -42,11 +42,18 @@ class Context:
     batch: Any = None
 
 
+CONSTANTS = ("smoothness", "pl_constant", "minimum")
+"""L, mu and f*: attributes of problems that know them (None: unknown), written into the run file."""
+
+
 class Problem(Protocol):
     """f(x) = (1/n) sum_i f_i(x), seen one node at a time.
 
     A problem is a dataclass whose fields are its config keys. It is set up once a rank; afterwards it answers for the
     nodes hosted there. Answers depend on (seed, node, iteration) only, never on the rank.
+
+    What takes all nodes' data to find out, such as f*, one rank can find out for all: where a problem has a method
+    ``solve()``, rank 0 calls it after `setup`, and every rank is handed the result by ``adopt(result)``.
     """
 
     metrics: ClassVar[tuple[str, ...]]

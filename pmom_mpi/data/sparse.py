@@ -1,0 +1,57 @@
+"""Samples most of whose features are zero, in compressed sparse row form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pmom_mpi.data.dataset import target_dtype
+
+
+@dataclass(frozen=True)
+class SparseSplit:
+    """As `dataset.Split`, for sparse samples: only what is asked for is read.
+
+    Attributes
+    ----------
+    starts : ndarray of int64, shape (samples + 1,)
+        Sample i's entries are ``starts[i]`` to ``starts[i + 1]``.
+    indices : ndarray of uint32, shape (entries,)
+        Their features, ascending within a sample.
+    values : ndarray of float, shape (entries,)
+    targets : ndarray, shape (samples,)
+        Class labels (integers) or real values.
+    features : int
+        d; every index is smaller.
+    """
+
+    starts: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+    targets: np.ndarray
+    features: int
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def head(self, samples: int) -> SparseSplit:
+        """The first so many samples."""
+        return replace(self, starts=self.starts[: samples + 1], targets=self.targets[:samples])
+
+    def load_sparse(
+        self, rows: np.ndarray, dtype: np.dtype | type
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Starts, indices, values (in ``dtype``) and targets (int64, or ``dtype`` if real) of the given samples."""
+        begins, ends = self.starts[rows], self.starts[np.add(rows, 1)]
+        starts = np.concatenate(([0], np.cumsum(ends - begins, dtype=np.int64)))
+        places = np.arange(starts[-1]) + np.repeat(begins - starts[:-1], ends - begins)
+        targets = self.targets[rows].astype(target_dtype(self.targets, dtype))
+        return starts, self.indices[places], self.values[places].astype(dtype), targets
+
+    def load(self, rows: np.ndarray, dtype: np.dtype | type) -> tuple[np.ndarray, np.ndarray]:
+        """The given samples with all their zeros, for models that are not linear: (len(rows), features)."""
+        starts, indices, values, targets = self.load_sparse(rows, dtype)
+        inputs = np.zeros((len(rows), self.features), dtype)
+        inputs[np.repeat(np.arange(len(rows)), np.diff(starts)), indices] = values
+        return inputs, targets

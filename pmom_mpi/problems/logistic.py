@@ -1,0 +1,90 @@
+"""Logistic regression: two classes, with an l2 penalty or one that is bounded and not convex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pmom_mpi.errors import UserError
+from pmom_mpi.kernels.regression import LOGISTIC, add_bounded_penalty
+from pmom_mpi.problems.linear import Constants, Convex, Labels, LinearModel, Period, Weight
+from pmom_mpi.problems.rows import Finite, Loss
+from pmom_mpi.problems.synthetic import Synthetic
+
+CURVATURE = 0.25
+"""The largest second derivative of log(1 + e^-t)."""
+
+
+class TwoClasses(LinearModel):
+    """phi(z, y) = log(1 + exp(-y z)), y = +-1."""
+
+    accurate = True
+    curvature: ClassVar[float] = CURVATURE
+
+    @property
+    def loss(self) -> Loss:
+        return Loss(LOGISTIC)
+
+    def targets(self, labels: np.ndarray, classes: int | None) -> np.ndarray:
+        """y = +1 for the classes in ``positive``, of two classes for class 1."""
+        if self.positive is None and classes != 2:
+            found = "real targets" if classes is None else f"{classes} classes"
+            raise UserError(
+                f"problem.positive: list the classes that are +1, the others being -1; the data has {found}"
+            )
+        return super().targets(labels, classes) if self.positive is not None else np.where(labels == 1, 1, -1)
+
+    def synthetic_targets(self, predictions: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        return np.where(predictions + noise > 0, 1.0, -1.0)
+
+
+@dataclass
+class Logistic(TwoClasses, Convex):
+    """f_i(x) = (1/m_i) sum_j log(1 + exp(-y_ij a_ij^T x)) + l2/2 |x|^2, y = +-1.
+
+    mu = l2, and L = lambda_max / 4 + l2 with the largest eigenvalue of the mean over nodes of (1/m_i) sum_j a a^T.
+    With l2 = 0 neither mu nor f* exist in general (separable classes have no minimiser).
+
+    Parameters
+    ----------
+    l2 : float
+    positive : list of int, optional
+        The classes that are +1; the others are -1. May be left out for two classes: class 1 is.
+    synthetic, constants, measure_every
+        As for least squares; y of made samples are signs.
+    """
+
+    l2: Weight = 0.01
+    positive: Labels | None = None
+    synthetic: Synthetic | None = None
+    constants: bool = True
+    measure_every: Period = 1
+
+
+@dataclass
+class NonconvexLogistic(TwoClasses):
+    """f_i(x) = (1/m_i) sum_j log(1 + exp(-y_ij a_ij^T x)) + penalty sum_j x_j^2 / (1 + x_j^2).
+
+    The penalty's second derivative lies in [-penalty/2, 2 penalty]: L <= lambda_max / 4 + 2 penalty, and f need not be
+    convex. f >= 0.
+
+    Parameters
+    ----------
+    penalty : float
+    positive, synthetic, constants
+        As for logistic regression.
+    """
+
+    penalty: Weight = 0.1
+    positive: Labels | None = None
+    synthetic: Synthetic | None = None
+    constants: bool = True
+    l2: ClassVar[float] = 0.0
+
+    def add_penalty(self, x: np.ndarray, out: np.ndarray) -> float:
+        return self.penalty * add_bounded_penalty(x, self.penalty, out)
+
+    def examine(self, f: Finite) -> Constants:
+        return Constants(smoothness=CURVATURE * float(self.spectrum(f)[-1]) + 2 * self.penalty)
