@@ -7,6 +7,7 @@ as soon as the inner expectation is.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -107,9 +108,8 @@ class MAML:
         """So many tasks for evaluation."""
         raise NotImplementedError
 
-    def scores(self, params: np.ndarray, query: Samples) -> tuple[float, ...]:
-        """Sums over the tasks of what is reported at ``params`` (T, d); the mean query loss of every task."""
-        outputs = self.network.outputs(params, query.inputs)
+    def scores(self, outputs: np.ndarray, query: Samples) -> tuple[float, ...]:
+        """Sums over the tasks of what is reported of the network's outputs (T, m, width); here each task's mean loss."""
         return (float(self.loss.derivative(outputs, query.targets)[0].sum()),)
 
     def setup(self, context: Context) -> None:
@@ -117,8 +117,9 @@ class MAML:
         self.layout = dense_layout(self.widths(context))
         self.network = StackedNetwork(self.layout, self.activation, self.loss)
         self.chunks = -(-self.evaluation_tasks // EVALUATION_TASKS)
-        self._gradients = np.empty((self.tasks, self.layout.dimension), context.dtype)
-        self._products = np.empty_like(self._gradients)
+        self._points = np.empty((self.inner_steps, self.tasks, self.layout.dimension), context.dtype)
+        self._gradients = np.empty_like(self._points[0])
+        self._products = np.empty_like(self._points[0])
 
     def initial_point(self) -> np.ndarray:
         return initialize(self.init, self.layout, self.context.seed, self.context.dtype)
@@ -129,13 +130,14 @@ class MAML:
         random = generator(self.context.seed, Stream.BATCH, node, iteration)
         support, query = self.draw(random, node)
         adapted, tapes = self._adapt(x, support, random)
-        scores = self.scores(adapted, query)
         if self.estimate == "reptile":
+            outputs = self.network.outputs(adapted, query.inputs)
             np.subtract(x, adapted.mean(axis=0), out=out)
             out /= self.inner_step_size
         else:
-            np.mean(self._meta_gradients(adapted, tapes, query), axis=0, out=out)
-        return tuple(score / self.tasks for score in scores)
+            outputs, vectors = self._meta_gradients(adapted, tapes, query)
+            np.mean(vectors, axis=0, out=out)
+        return tuple(score / self.tasks for score in self.scores(outputs, query))
 
     @_DIVERGING
     def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:
@@ -144,22 +146,24 @@ class MAML:
         support, query = self.unseen(generator(self.context.seed, Stream.EVALUATION, chunk), count)
         found: list[tuple[float, ...]] = []
         params, gradient = np.repeat(x[None], count, axis=0), np.empty((count, x.size), x.dtype)
-        for step in range(ADAPTATION_STEPS[-1] + 1):
-            if step in ADAPTATION_STEPS:
-                found.append(self.scores(params, query))
-            self.network.gradient(params, *support, gradient)
-            params -= self.inner_step_size * gradient
+        for before, steps in pairwise((0, *ADAPTATION_STEPS)):
+            for _ in range(steps - before):
+                self.network.gradient(params, *support, gradient)
+                gradient *= self.inner_step_size
+                params -= gradient
+            found.append(self.scores(self.network.outputs(params, query.inputs), query))
         return (*(value for scores in zip(*found, strict=True) for value in scores), float(count))
 
     def _adapt(self, x: np.ndarray, support: Samples, random: np.random.Generator) -> tuple[np.ndarray, list[Tape]]:
         """Every task's parameters after the inner steps, and a tape at each point on the way."""
         params, tapes = x[None], []
-        for _ in range(self.inner_steps):
+        for point in self._points:
             _, tape = self.network.gradient(params, *self._inner(support, random), self._gradients)
             if self.estimate == "minibatch":
                 _, tape = self.network.gradient(params, *self._inner(support, random), self._products)
             tapes.append(tape)
-            params = params - self.inner_step_size * self._gradients
+            self._gradients *= self.inner_step_size
+            params = np.subtract(params, self._gradients, out=point)
         return params, tapes
 
     def _inner(self, support: Samples, random: np.random.Generator) -> Samples:
@@ -171,13 +175,16 @@ class MAML:
         places = (np.arange(self.tasks)[:, None], random.integers(inputs.shape[1], size=size))
         return Samples(inputs[places], targets[places])
 
-    def _meta_gradients(self, adapted: np.ndarray, tapes: list[Tape], query: Samples) -> np.ndarray:
-        """Every task's estimate (T, d): v = grad L_query, then v - a H_j v from the last inner step to the first."""
+    def _meta_gradients(
+        self, adapted: np.ndarray, tapes: list[Tape], query: Samples
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The outputs for the queries and every task's estimate (T, d): v = grad L_query, then, from the last inner
+        step to the first, v - a H_j v."""
         vectors = self._gradients
-        self.network.gradient(adapted, *query, vectors)
+        _, judged = self.network.gradient(adapted, *query, vectors)
         if self.estimate != "first_order":
             for tape in reversed(tapes):
                 self.network.hessian_vector(tape, vectors, self._products)
                 self._products *= self.inner_step_size
                 vectors -= self._products
-        return vectors
+        return judged.activations[-1], vectors

@@ -82,6 +82,7 @@ class Tape(NamedTuple):
 
     weights: list[np.ndarray]
     activations: list[np.ndarray]
+    """The inputs, every hidden layer's activations, and last the outputs."""
     deltas: list[np.ndarray]
     """Derivatives of the loss with respect to what each layer's activation was given."""
     kept: np.ndarray | None
@@ -119,8 +120,8 @@ class StackedNetwork:
         """Write every task's gradient into ``out`` (T, d); return the losses (T,) and the tape."""
         tensors, gradients = self._stacked(params), self._stacked(out)
         slope = ACTIVATIONS[self.activation].slope
-        *activations, outputs = self._forward(tensors, inputs)
-        losses, delta, kept = self.loss.derivative(outputs, targets)
+        activations = self._forward(tensors, inputs)
+        losses, delta, kept = self.loss.derivative(activations[-1], targets)
         weights, deltas = tensors[::2], [delta]
         for layer in reversed(range(len(weights))):
             np.matmul(_transposed(delta), activations[layer], out=gradients[2 * layer])
@@ -153,10 +154,14 @@ class StackedNetwork:
                 r_activations.append(rz * sigma.slope(activations[layer + 1]))
         r_delta = self.loss.curvature(kept, inner[last])
         for layer in reversed(range(last + 1)):
-            np.matmul(_transposed(r_delta), activations[layer], out=products[2 * layer])
             r_delta.sum(axis=1, out=products[2 * layer + 1])
-            if layer:
-                products[2 * layer] += _transposed(deltas[layer]) @ r_activations[layer]
+            if not layer:
+                np.matmul(_transposed(r_delta), activations[0], out=products[0])
+            else:
+                # r_delta^T a + delta^T r_a as one product: no temporary array of the weights' size.
+                left = np.concatenate((r_delta, deltas[layer]), axis=1)
+                right = np.concatenate((activations[layer], r_activations[layer]), axis=1)
+                np.matmul(_transposed(left), right, out=products[2 * layer])
                 r_back = r_delta @ weights[layer]
                 r_back += deltas[layer] @ directions[layer]
                 r_delta = r_back * sigma.slope(activations[layer])
