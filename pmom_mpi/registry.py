@@ -25,6 +25,10 @@ PROBLEMS = {
     "nonconvex_logistic": "pmom_mpi.problems.logistic:NonconvexLogistic",
     "robust_regression": "pmom_mpi.problems.robust:RobustRegression",
     "phase_retrieval": "pmom_mpi.problems.phase_retrieval:PhaseRetrieval",
+    "composite_regression": "pmom_mpi.problems.composite:CompositeRegression",
+    "maml_classes": "pmom_mpi.problems.maml_classes:MAMLClasses",
+    "maml_sines": "pmom_mpi.problems.maml_sines:MAMLSines",
+    "portfolio": "pmom_mpi.problems.composite:Portfolio",
 }
 BIAS = {
     "none": "pmom_mpi.bias.none:Identity",
