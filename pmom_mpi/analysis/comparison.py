@@ -1,0 +1,154 @@
+"""Methods side by side, each with and without momentum: a picture and a table against iterations and bits sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from rich.table import Table
+
+from pmom_mpi.analysis.plot import COLORS, plt, save
+from pmom_mpi.analysis.read import Run
+
+WINDOW = 25
+"""Iterations in the running mean of what is measured on batches; of the final training loss, the last so many."""
+
+METRICS = {"train_loss": f"training loss, mean of {WINDOW} batches", "test_accuracy": "test accuracy"}
+STYLES = ("-", (0, (4, 1.5)), ":", "-.")
+"""A line style a momentum parameter."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """The runs of one method with one momentum parameter; they differ in their seed only."""
+
+    name: str
+    beta: float
+    runs: tuple[Run, ...]
+
+
+def methods(runs: Sequence[Run]) -> list[Method]:
+    """Group runs by name and beta, in the order in which they come."""
+    groups: dict[tuple[str, float], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.name, beta(run)), []).append(run)
+    return [Method(name, value, tuple(group)) for (name, value), group in groups.items()]
+
+
+def beta(run: Run) -> float:
+    """The momentum parameter, on the nodes where the bias has one, else on the server; 1 where there is none."""
+    bias, momentum = run.config.get("bias") or [], run.config.get("momentum")
+    for section in (*(bias if isinstance(bias, list) else [bias]), momentum):
+        if isinstance(section, dict) and "beta" in section:
+            return float(section["beta"])
+    return 1.0
+
+
+def curve(run: Run, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Iterations, uplink bits a node, and values of a metric, where it was measured.
+
+    A training value is about x^k, before its row's payloads, and becomes the mean of the `WINDOW` values up to it; a
+    test value is about x^{k+1}, after them.
+    """
+    sent = np.cumsum(run.metrics["uplink_bits"]) / _nodes(run)
+    values, place = run.metrics[name], run.metrics["iteration"]
+    if name.startswith("test_"):
+        known = np.isfinite(values)
+        return place[known] + 1, sent[known], values[known]
+    return place, np.concatenate([[0.0], sent[:-1]]), _running_mean(values)
+
+
+def bits_to_reach(run: Run, accuracy: float) -> float:
+    """Uplink bits a node until the test accuracy first was at least this; NaN when it never was."""
+    _, sent, values = curve(run, "test_accuracy")
+    reached = np.flatnonzero(values >= accuracy)
+    return float(sent[reached[0]]) if len(reached) else np.nan
+
+
+def table(found: Sequence[Method], accuracy: float) -> Table:
+    """A row a method: where it ended, what it sent, and what reaching ``accuracy`` took. Means over the seeds."""
+    reach = f"to {100 * accuracy:g} %"
+    made = Table("method", "beta", "step size", "training loss", "test accuracy %", "bits a coordinate",
+                 "kbit a node, iteration", f"Mbit a node {reach}", f"{reach} without compression")  # fmt: skip
+    reference = {method.beta: _mean_bits(method, accuracy) for method in found if not method.runs[0].config.get("bias")}
+    for method in found:
+        runs, first = method.runs, method.runs[0]
+        each = np.mean([run.metrics["uplink_bits"].mean() / _nodes(run) for run in runs])
+        needed = _mean_bits(method, accuracy)
+        ratio = reference.get(method.beta, np.nan) / needed
+        made.add_row(
+            method.name, f"{method.beta:g}", str(first.config["step_size"]),
+            _spread([run.metrics["train_loss"][-WINDOW:].mean() for run in runs], 4),
+            _spread([100 * curve(run, "test_accuracy")[2][-1] for run in runs], 2),
+            f"{each / int(first.provenance['dimension']):.3g}", f"{each / 1e3:.4g}",
+            "never" if np.isnan(needed) else f"{needed / 1e6:.3g}", "" if np.isnan(ratio) else f"{ratio:.3g} times",
+        )  # fmt: skip
+    return made
+
+
+def plot(found: Sequence[Method], output: str | Path) -> None:
+    """Draw training loss and test accuracy against iterations and against bits; colour: method, line: beta."""
+    names = list(dict.fromkeys(method.name for method in found))
+    betas = sorted({method.beta for method in found})
+    figure, grid = plt.subplots(len(METRICS), 2, figsize=(13, 9), squeeze=False, sharey="row")
+    for row, (name, label) in zip(grid, METRICS.items(), strict=True):
+        for column, axis in enumerate(row):
+            for method in found:
+                color = COLORS[names.index(method.name) % len(COLORS)]
+                _draw(axis, method, name, column, color, STYLES[betas.index(method.beta) % len(STYLES)])
+            _dress(axis, column)
+        row[0].set_ylabel(label)
+    grid[0, 0].set_yscale("log")
+    final = [curve(run, "test_accuracy")[2][-1] for method in found for run in method.runs]
+    grid[1, 0].set_ylim(min(0.8, min(final)), None)
+    keys = [Line2D([], [], color=COLORS[i % len(COLORS)], label=name) for i, name in enumerate(names)]
+    keys += [Line2D([], [], color="0.3", ls=STYLES[i], label=f"beta {value:g}") for i, value in enumerate(betas)]
+    figure.tight_layout()
+    figure.legend(handles=keys, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False)
+    save(figure, Path(output))
+
+
+def _draw(axis: Axes, method: Method, name: str, column: int, color: str, style: object) -> None:
+    curves = [curve(run, name) for run in method.runs]
+    rows = min(len(values) for _, _, values in curves)
+    place = np.mean([part[column][:rows] for part in curves], axis=0)
+    values = np.stack([part[2][:rows] for part in curves])
+    axis.plot(place, values.mean(axis=0), color=color, linestyle=style, linewidth=1.4)
+    if len(values) > 1:
+        axis.fill_between(place, values.min(axis=0), values.max(axis=0), color=color, alpha=0.12, linewidth=0)
+
+
+def _dress(axis: Axes, column: int) -> None:
+    axis.set_xlabel("uplink bits a node" if column else "iteration k")
+    axis.grid(True, color="0.9", linewidth=0.8)
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    if column:
+        axis.set_xscale("log")
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """The mean of the last `WINDOW` values, of fewer at the start."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    stop = np.arange(1, len(sums))
+    start = np.maximum(stop - WINDOW, 0)
+    return (sums[stop] - sums[start]) / (stop - start)
+
+
+def _mean_bits(method: Method, accuracy: float) -> float:
+    return float(np.mean([bits_to_reach(run, accuracy) for run in method.runs]))
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """The mean, and half the range over the seeds."""
+    half = (max(values) - min(values)) / 2
+    return f"{np.mean(values):.{digits}f}" + (f" ± {half:.{digits}f}" if len(values) > 1 else "")
+
+
+def _nodes(run: Run) -> int:
+    return int(run.config.get("nodes") or run.config["data"]["nodes"])
