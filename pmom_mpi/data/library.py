@@ -202,8 +202,8 @@ def make(name: str, arrays: Mapping[str, np.ndarray], scale: Scale) -> DataSet:
 def _split(arrays: Mapping[str, np.ndarray], name: str, scale: Scale) -> Split | SparseSplit:
     if f"{name}_inputs" in arrays:
         return Split(arrays[f"{name}_inputs"], arrays[f"{name}_targets"], scale)
-    sparse = (arrays[f"{name}_{part}"] for part in ("starts", "indices", "values", "targets"))
-    return SparseSplit(*sparse, features=int(arrays["features"][0]))
+    parts = {part: arrays[f"{name}_{part}"] for part in ("starts", "indices", "values", "targets")}
+    return SparseSplit(**parts, features=int(arrays["features"][0]))
 
 
 def _stored(name: str, folder: Path) -> DataSet:

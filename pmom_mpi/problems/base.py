@@ -31,6 +31,9 @@ class Context:
         For each of the n nodes the rows of the training set it holds; empty without a data set.
     batch : Batch
         How a node draws its samples in an iteration (`pmom_mpi.data.sampling.Batch`).
+    clip_samples : float or None
+        Clip every sample's gradient to this norm (the bias stage ``clip_per_sample``); only problems with a true
+        ``clips_samples`` are asked to.
     """
 
     nodes: int
@@ -40,6 +43,7 @@ class Context:
     data: Any = None
     shards: Sequence[np.ndarray] = ()
     batch: Any = None
+    clip_samples: float | None = None
 
 
 CONSTANTS = ("smoothness", "pl_constant", "minimum")

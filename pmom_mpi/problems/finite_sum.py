@@ -21,7 +21,7 @@ class FiniteSum:
     losses have other names than loss and accuracy it also sets `metrics` and `evaluation`.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+    metrics: tuple[str, ...] = ("loss", "accuracy")
     evaluation: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
     context: Context
     layout: Layout

@@ -182,7 +182,7 @@ class LinearModel:
         return Constants(smoothness=float(self.spectrum(f)[-1]) + self.l2)
 
     def spectrum(self, f: Finite) -> np.ndarray:
-        """Eigenvalues of the mean over nodes of (1/m_i) sum_j a_ij a_ij^T, ascending; in high dimension the last only."""
+        """Eigenvalues of mean_i (1/m_i) sum_j a_ij a_ij^T, ascending; beyond `MAX_SPECTRUM` the last one only."""
         if f.dimension <= MAX_SPECTRUM:
             return np.linalg.eigvalsh(f.gram_matrix())
         start = generator(self.context.seed, Stream.EVALUATION).standard_normal(f.dimension)

@@ -81,7 +81,7 @@ class NonconvexLogistic(TwoClasses):
     positive: Labels | None = None
     synthetic: Synthetic | None = None
     constants: bool = True
-    l2: ClassVar[float] = 0.0
+    l2 = 0.0  # not a field, so not a config key
 
     def add_penalty(self, x: np.ndarray, out: np.ndarray) -> float:
         return self.penalty * add_bounded_penalty(x, self.penalty, out)

@@ -1,4 +1,4 @@
-"""Minima and extreme eigenvalues in float64, to the last digits that are to be had: what errors are measured against."""
+"""Minima and largest eigenvalues in float64, to the last digits to be had: what errors are measured against."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def largest_eigenvalue(matrix: Operator, start: np.ndarray, tolerance: float = 1
 
     The Ritz value plus the length of its residual: some eigenvalue lies that near, relatively within ``tolerance``.
     """
-    basis, diagonal, beside = [start / np.linalg.norm(start)], [], []
+    basis = [start / np.linalg.norm(start)]
+    diagonal: list[float] = []
+    beside: list[float] = []
     while True:
         image = matrix(basis[-1])
         diagonal.append(float(basis[-1] @ image))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.layers import add_bias_relu, add_l2, relu_backward
 from pmom_mpi.kernels.losses import softmax_cross_entropy, softmax_cross_entropy_gradient
+from pmom_mpi.kernels.per_sample import add_squared_norms, clip_factors, scale_rows
 from pmom_mpi.layout import Layout
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum, grown
@@ -36,6 +37,8 @@ class DenseNetwork(FiniteSum):
     hidden: tuple[Width, ...]
     init: Initialization
     l2: Weight
+    clips_samples: ClassVar[bool] = True
+    _clip: float | None = None
 
     def shape(self, features: int, classes: int | None) -> Layout:
         if classes is None or classes < 2:
@@ -51,6 +54,9 @@ class DenseNetwork(FiniteSum):
     def setup(self, context: Context) -> None:
         super().setup(context)
         self.allocate(context.dtype)
+        self._clip = context.clip_samples
+        if self._clip is not None:
+            self.metrics = (*DenseNetwork.metrics, "samples_clipped")
 
     def allocate(self, dtype: np.dtype) -> None:
         """Empty buffers for activations and their derivatives; they grow with the largest batch seen."""
@@ -64,23 +70,50 @@ class DenseNetwork(FiniteSum):
     @_DIVERGING
     def batch_gradient(
         self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray, out: np.ndarray
-    ) -> tuple[float, float]:
-        """Mean loss and accuracy; the weights' gradients are written by the matrix products straight into ``out``."""
+    ) -> tuple[float, ...]:
+        """Mean loss and accuracy; the weights' gradients are written by the matrix products straight into ``out``.
+
+        Where samples are clipped, also the fraction of those that were; the l2 term is added unclipped.
+        """
         samples = len(targets)
-        weights = self.layout.views(x)[::2]
         gradients = self.layout.views(out)
         *activations, delta = self._forward(x, inputs)
         loss, correct = softmax_cross_entropy_gradient(delta, self.layout.views(x)[-1], targets, gradients[-1])
-        for layer in reversed(range(len(weights))):
+        deltas = self._backward(x, activations, delta, gradients)
+        clipped = () if self._clip is None else (self._clip_samples(activations, deltas, gradients),)
+        for layer, delta in enumerate(deltas):
             np.matmul(delta.T, activations[layer], out=gradients[2 * layer])
-            if layer:
-                self._deltas[layer - 1] = grown(self._deltas[layer - 1], samples)
-                delta = np.matmul(delta, weights[layer], out=self._deltas[layer - 1][:samples])
-                relu_backward(delta, activations[layer], gradients[2 * layer - 1])
         loss /= samples
         if self.l2:
             loss += 0.5 * self.l2 * add_l2(x, x.dtype.type(self.l2), out)
-        return loss, correct / samples
+        return loss, correct / samples, *clipped
+
+    def _backward(
+        self, x: np.ndarray, activations: list[np.ndarray], delta: np.ndarray, gradients: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """The mean loss's derivatives with respect to every layer's outputs; the biases' gradients on the way."""
+        weights = self.layout.views(x)[::2]
+        deltas = [delta]
+        for layer in reversed(range(1, len(weights))):
+            self._deltas[layer - 1] = grown(self._deltas[layer - 1], len(delta))
+            delta = np.matmul(delta, weights[layer], out=self._deltas[layer - 1][: len(delta)])
+            relu_backward(delta, activations[layer], gradients[2 * layer - 1])
+            deltas.insert(0, delta)
+        return deltas
+
+    def _clip_samples(
+        self, activations: list[np.ndarray], deltas: list[np.ndarray], gradients: list[np.ndarray]
+    ) -> float:
+        """Scale every sample's derivatives to those of its clipped gradient; the fraction of samples that were."""
+        assert self._clip is not None
+        samples = len(deltas[0])
+        factors = np.zeros(samples)
+        for activation, delta in zip(activations, deltas, strict=True):
+            add_squared_norms(activation, delta, factors)
+        clipped = clip_factors(factors, self._clip / samples, factors)
+        for delta, bias_gradient in zip(deltas, gradients[1::2], strict=True):
+            scale_rows(delta, factors, bias_gradient)
+        return clipped / samples
 
     @_DIVERGING
     def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, float]:

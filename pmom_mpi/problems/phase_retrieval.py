@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 
@@ -29,9 +28,9 @@ class PhaseRetrieval(LinearModel):
     """
 
     synthetic: Synthetic = field(default_factory=lambda: Synthetic(20, 200, condition=1.0, heterogeneity=0.0, noise=0))
-    positive: ClassVar[None] = None
-    l2: ClassVar[float] = 0.0
-    constants: ClassVar[bool] = False
+    positive = None  # no fields, so no config keys
+    l2 = 0.0
+    constants = False
 
     @property
     def loss(self) -> Loss:
