@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pmom_mpi import config as configs
+from pmom_mpi.bias.clipping import sample_clip
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.data import heterogeneity, open_dataset, partition
@@ -169,7 +170,8 @@ def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
             raise UserError(f"nodes: {config.nodes} cannot occupy {group.workers} workers; start fewer ranks")
         data, shards = _divide(config)
         dtype, hosted = np.dtype(config.dtype), group.hosted(config.nodes)
-        config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient))
+        clip = _sample_clip(config)
+        config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
         pipeline = Pipeline(config.bias, config.problem.layout, dtype, config.seed)
     facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
     report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
@@ -177,6 +179,17 @@ def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
     downlink, receive = _downlink(config)
     worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
     return Part(config, raw, source, pipeline, worker, report, downlink, facts)
+
+
+def _sample_clip(config: Config) -> float | None:
+    """To what norm the problem is to clip every sample's gradient."""
+    tau = sample_clip(config.bias)
+    if tau is not None and not getattr(config.problem, "clips_samples", False):
+        kind = type(config.problem).__name__
+        raise UserError(f"bias[0]: clip_per_sample: problem {kind} cannot clip single samples; mlp can")
+    if sample_clip(config.downlink) is not None:
+        raise UserError("downlink[0]: clip_per_sample clips gradients of samples; a model's change has none")
+    return tau
 
 
 def _downlink(config: Config) -> tuple[Downlink, Callable[[np.ndarray], np.ndarray]]:

@@ -33,6 +33,7 @@ PROBLEMS = {
 BIAS = {
     "none": "pmom_mpi.bias.none:Identity",
     "clip_norm": "pmom_mpi.bias.clipping:ClipNorm",
+    "clip_per_sample": "pmom_mpi.bias.clipping:ClipPerSample",
     "clip_value": "pmom_mpi.bias.clipping:ClipValue",
     "clip_smooth": "pmom_mpi.bias.clipping:ClipSmooth",
     "clip_adaptive": "pmom_mpi.bias.clipping:ClipAdaptive",

@@ -5,13 +5,15 @@ A gradient that holds NaN or an infinity comes out holding one, so that divergen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import Step
+from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.norms import clamp_in_place, divide_in_place, norm, scale_in_place
 
 CLIP_EPSILON = 1e-6
@@ -59,6 +61,47 @@ class ClipNorm:
             return False
         scale_in_place(part, factor)
         return True
+
+
+@dataclass(frozen=True)
+class ClipPerSample:
+    """(1/m) sum_j g_j min(1, tau / |g_j|) over the batch's m samples: none moves the mean by more than tau / m.
+
+    The first stage of a pipeline, for problems that can do it: they clip while they compute the gradient, from norms
+    that cost no gradient of a single sample (mlp, softmax_regression; `pmom_mpi.kernels.per_sample`). The run file logs
+    the fraction of samples clipped as ``train_samples_clipped``. With `gaussian_noise` behind it, DP-SGD: Abadi et al.
+    2016, "Deep learning with differential privacy".
+
+    Parameters
+    ----------
+    tau : float > 0
+        The largest norm of a sample's gradient.
+    """
+
+    tau: Threshold
+    statistics: ClassVar[tuple[str, ...]] = ()
+
+    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+        """Nothing is left to do: the problem has been told (`sample_clip`)."""
+        return ()
+
+
+def sample_clip(stages: Sequence[Any]) -> float | None:
+    """The threshold of a pipeline's `ClipPerSample`, if it has one; raises `UserError` where it is not the first stage.
+
+    Examples
+    --------
+    >>> sample_clip([ClipPerSample(tau=1.0), ClipNorm(tau=2.0)])
+    1.0
+    """
+    places = [place for place, stage in enumerate(stages) if isinstance(stage, ClipPerSample)]
+    if not places:
+        return None
+    if places != [0]:
+        raise UserError(
+            f"bias[{places[-1]}]: clip_per_sample must be the first stage: samples are clipped before the mean"
+        )
+    return stages[0].tau
 
 
 @dataclass(frozen=True)

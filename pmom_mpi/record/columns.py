@@ -18,6 +18,9 @@ KNOWN: dict[str, Column] = {
     "iteration": Column("int64", "1", "k: the row is about the step from x^k to x^{k+1}"),
     "train_loss": Column("float64", "1", "mean over nodes of the loss of the node's batch at x^k"),
     "train_accuracy": Column("float64", "1", "mean over nodes of the accuracy on the node's batch at x^k"),
+    "train_samples_clipped": Column(
+        "float64", "1", "mean over nodes of the fraction of the batch's samples whose gradient was clipped"
+    ),
     "test_loss": Column("float64", "1", "loss on the test set at x^{k+1}; NaN where not evaluated"),
     "test_accuracy": Column("float64", "1", "accuracy on the test set at x^{k+1}; NaN where not evaluated"),
     "gradient_norm": Column("float64", "1", "2-norm of g^k, the average that the server takes its step with"),

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pmom_mpi import registry
+from pmom_mpi import experiment, registry
+from pmom_mpi.analysis import read
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.clipping import ClipAdaptive, ClipNorm, ClipSmooth, ClipValue, Normalize
 from pmom_mpi.errors import UserError
@@ -199,3 +200,30 @@ def test_adaptive_clip_forgets_what_is_not_finite():
 def test_bad_values_are_refused_in_one_line(cls, parameters):
     with pytest.raises(UserError, match=r"^bias\[0\]\.[^\n]*$"):
         registry.construct(cls, "bias[0]", parameters)
+
+
+DP = {
+    "name": "dp", "iterations": 3, "step_size": 0.3, "problem": {"kind": "mlp", "hidden": [8]},
+    "data": {"name": "digits", "nodes": 3}, "gradient": {"batch": 32}, "evaluate": {"every": 0},
+    "bias": [{"kind": "clip_per_sample", "tau": 0.5}, {"kind": "gaussian_noise", "sigma": 0.01}],
+}  # fmt: skip
+
+
+def test_samples_are_clipped_from_a_config(tmp_path):
+    experiment.run(DP, output=tmp_path / "dp.h5")
+    metrics = read.load(tmp_path / "dp.h5").metrics
+    assert (metrics["train_samples_clipped"] > 0.5).all()
+    assert (metrics["gradient_norm"] < 0.5 + 0.02 * np.sqrt(610)).all()
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"bias": DP["bias"][::-1]}, r"bias\[1\]: clip_per_sample must be the first stage"),
+        ({"downlink": DP["bias"][:1]}, r"downlink\[0\]: clip_per_sample"),
+        ({"problem": {"kind": "maml_sines"}, "data": None, "nodes": 3}, "cannot clip single samples"),
+    ],
+)
+def test_samples_that_cannot_be_clipped_are_an_error(change, words):
+    with pytest.raises(UserError, match=words):
+        experiment.validate(DP | change)

@@ -66,9 +66,9 @@ def make_data():
 def make_context():
     """A function that makes the context of a rank: contiguous shards, all nodes hosted unless told otherwise."""
 
-    def make(data, nodes=1, hosted=None, dtype=np.float64, batch=None, seed=0):
+    def make(data, nodes=1, hosted=None, dtype=np.float64, batch=None, seed=0, clip_samples=None):
         shards = np.array_split(np.arange(len(data.train)), nodes) if data is not None else ()
         hosted = range(nodes) if hosted is None else hosted
-        return Context(nodes, hosted, seed, np.dtype(dtype), data, shards, Sampling(batch))
+        return Context(nodes, hosted, seed, np.dtype(dtype), data, shards, Sampling(batch), clip_samples)
 
     return make

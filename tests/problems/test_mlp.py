@@ -209,6 +209,29 @@ def test_layout_is_that_of_pytorch():
     assert layout.dimension == 669_706
 
 
+@pytest.mark.parametrize("hidden", [(), (6, 4)])
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize("tau", [0.5, 1e9])
+def test_samples_are_clipped_as_if_each_had_been_formed(make_data, make_context, hidden, l2, tau):
+    data = make_data(samples=17)
+    clipping = ready(MLP(hidden=hidden, l2=l2), make_context(data, clip_samples=tau))
+    single, plain = (ready(MLP(hidden=hidden, l2=l2 * alone), make_context(data)) for alone in (0, 1))
+    assert (clipping.metrics, plain.metrics) == (("loss", "accuracy", "samples_clipped"), ("loss", "accuracy"))
+    x = point(plain)
+    inputs, targets = plain.batch(0, 0)
+    gradients = np.empty((17, x.size))
+    for j in range(17):
+        single.batch_gradient(x, inputs[j : j + 1], targets[j : j + 1], gradients[j])
+    norms = np.linalg.norm(gradients, axis=1)
+    found, whole = np.empty_like(x), np.empty_like(x)
+    *metrics, clipped = clipping.gradient(x, 0, 0, found)
+    assert tuple(metrics) == plain.gradient(x, 0, 0, whole)
+    assert clipped == np.mean(norms > tau) and (tau > 1 or 0 < clipped)
+    expected = (gradients * np.minimum(1, tau / norms)[:, None]).mean(axis=0) + l2 * x
+    assert relative(found, expected) <= 1e-12
+    assert tau < 1 or np.array_equal(found, whole)
+
+
 def test_from_a_config():
     problem = build(PROBLEMS, "problem", {"kind": "mlp", "hidden": [32, 16], "init": "he", "l2": 1e-4})
     assert problem == MLP(hidden=(32, 16), init="he", l2=1e-4)
