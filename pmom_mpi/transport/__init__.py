@@ -9,7 +9,11 @@ from pmom_mpi.errors import UserError
 from pmom_mpi.transport.alone import Alone
 
 if TYPE_CHECKING:
-    from pmom_mpi.transport.mpi import Group
+    try:
+        from pmom_mpi.transport.mpi import Group
+    except (ImportError, RuntimeError) as error:  # mpi4py raises either when it finds no library
+        reason = str(error).splitlines()[-1]
+        raise UserError(f"{started.name} started {started.size} ranks but mpi4py: {reason}; see pmom doctor") from None
 
 
 def connect() -> Alone | Group:
@@ -18,13 +22,17 @@ def connect() -> Alone | Group:
     Raises
     ------
     UserError
-        When a launcher started several processes but MPI does not see them: each would run the whole experiment.
+        When a launcher started several processes but there is no MPI, or MPI does not see them: each would run the
+        whole experiment.
     """
     started = launcher()
     if started is None or started.size == 1:
         return Alone()
-    from pmom_mpi.transport.mpi import Group
-
+    try:
+        from pmom_mpi.transport.mpi import Group
+    except (ImportError, RuntimeError) as error:  # mpi4py raises either when it finds no library
+        reason = str(error).splitlines()[-1]
+        raise UserError(f"{started.name} started {started.size} ranks but mpi4py: {reason}; see pmom doctor") from None
     group = Group()
     if group.size == 1:
         raise UserError(
