@@ -9,11 +9,7 @@ from pmom_mpi.errors import UserError
 from pmom_mpi.transport.alone import Alone
 
 if TYPE_CHECKING:
-    try:
-        from pmom_mpi.transport.mpi import Group
-    except (ImportError, RuntimeError) as error:  # mpi4py raises either when it finds no library
-        reason = str(error).splitlines()[-1]
-        raise UserError(f"{started.name} started {started.size} ranks but mpi4py: {reason}; see pmom doctor") from None
+    from pmom_mpi.transport.mpi import Group
 
 
 def connect() -> Alone | Group:
