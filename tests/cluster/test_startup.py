@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import pmom_mpi
 
 CONFIG = "iterations: 3\nstep_size: 0.1\nproblem: {kind: mlp, hidden: [8]}\ndata: {name: digits, nodes: 4}\n"
 
@@ -15,6 +18,10 @@ LAUNCHERS = {
     "mpiexec (PMI)": ("PMI_SIZE", "PMI_RANK"),
     "srun": ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 }
+
+UNSHARE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+MOUNT = UNSHARE if os.system(f"{' '.join(UNSHARE)} mount -t tmpfs none /mnt >/dev/null 2>&1") == 0 else []
+KEPT = "from pmom_mpi.kernels import momentum; print(momentum.ema_step.stats.cache_path)"
 
 
 @pytest.fixture
@@ -61,3 +68,20 @@ def test_a_launcher_whose_mpi_is_missing_is_one_line(config, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2, errors
     assert "libmpi.so.40" in errors and "Traceback" not in errors
+
+
+@pytest.mark.skipif(not MOUNT, reason="mounting needs root or user namespaces")
+def test_an_installation_that_cannot_be_written_by_a_user_without_a_home(config, tmp_path):
+    """As in a container: numba has nowhere to keep compiled kernels, and goes to a private temporary folder."""
+    package, nowhere = str(Path(pmom_mpi.__file__).parent), "/proc/nowhere"
+    script = (
+        f"mount --bind {package} {package} && mount -o remount,bind,ro {package} && exec {sys.executable} -c '{KEPT}'"
+    )
+    done = subprocess.run(
+        [*MOUNT, "sh", "-c", script], capture_output=True, text=True, timeout=60,
+        env=os.environ | {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "TMPDIR": str(tmp_path), "NUMBA_CACHE_DIR": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("pmom_mpi-numba-*")
+    assert folder.stat().st_mode & 0o077 == 0
+    assert done.stdout.startswith(str(folder))
