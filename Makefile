@@ -11,7 +11,7 @@ RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
 DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 
-.PHONY: help setup setup-dev run test test-slow lint format bench paper clean
+.PHONY: help setup setup-dev run test test-slow lint format bench paper compare clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor
 
 paper: $(VENV)/.run  ## all published MNIST settings and seeds against their curves (hours; needs the data set mnist)
 	$(BIN)/pmom reproduce mnist --ranks $(RANKS) --setting '*' --seeds 0,1,2,3,4 --plot results/reproduce/all.png
+
+compare: $(VENV)/.run  ## compressors side by side, with and without momentum (4 minutes; needs the data set mnist)
+	$(BIN)/python benchmarks/comparison.py
 
 clean:  ## remove what was made, results excepted
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
