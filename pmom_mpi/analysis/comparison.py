@@ -17,7 +17,7 @@ from pmom_mpi.analysis.read import Run
 WINDOW = 25
 """Iterations in the running mean of what is measured on batches; of the final training loss, the last so many."""
 
-METRICS = {"train_loss": f"training loss, mean of {WINDOW} batches", "test_accuracy": "test accuracy"}
+METRICS = {"train_loss": f"training loss, mean of {WINDOW} iterations", "test_accuracy": "test accuracy"}
 STYLES = ("-", (0, (4, 1.5)), ":", "-.")
 """A line style a momentum parameter."""
 
@@ -73,7 +73,7 @@ def table(found: Sequence[Method], accuracy: float) -> Table:
     """A row a method: where it ended, what it sent, and what reaching ``accuracy`` took. Means over the seeds."""
     reach = f"to {100 * accuracy:g} %"
     made = Table("method", "beta", "step size", "training loss", "test accuracy %", "bits a coordinate",
-                 "kbit a node, iteration", f"Mbit a node {reach}", f"{reach} without compression")  # fmt: skip
+                 "kbit a node, iteration", f"Mbit a node {reach}", "times fewer than uncompressed")  # fmt: skip
     reference = {method.beta: _mean_bits(method, accuracy) for method in found if not method.runs[0].config.get("bias")}
     for method in found:
         runs, first = method.runs, method.runs[0]
@@ -85,7 +85,7 @@ def table(found: Sequence[Method], accuracy: float) -> Table:
             _spread([run.metrics["train_loss"][-WINDOW:].mean() for run in runs], 4),
             _spread([100 * curve(run, "test_accuracy")[2][-1] for run in runs], 2),
             f"{each / int(first.provenance['dimension']):.3g}", f"{each / 1e3:.4g}",
-            "never" if np.isnan(needed) else f"{needed / 1e6:.3g}", "" if np.isnan(ratio) else f"{ratio:.3g} times",
+            "never" if np.isnan(needed) else f"{needed / 1e6:.3g}", "" if np.isnan(ratio) else f"{ratio:.3g}",
         )  # fmt: skip
     return made
 
@@ -108,7 +108,9 @@ def plot(found: Sequence[Method], output: str | Path) -> None:
     keys = [Line2D([], [], color=COLORS[i % len(COLORS)], label=name) for i, name in enumerate(names)]
     keys += [Line2D([], [], color="0.3", ls=STYLES[i], label=f"beta {value:g}") for i, value in enumerate(betas)]
     figure.tight_layout()
-    figure.legend(handles=keys, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False)
+    figure.legend(
+        handles=keys, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(keys), columnspacing=1.4, frameon=False
+    )
     save(figure, Path(output))
 
 
