@@ -1,10 +1,12 @@
-"""The method on random quadratics, in plain numpy: what the bounds are held against."""
+"""The server's momentum on random quadratics under plain numpy's bias: what the bounds are held against."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
+
+from pmom_mpi.momentum import EMA
 
 NODES, ITERATIONS = 5, 150
 BETAS = (1.0, 0.5, 0.1, 0.03)
@@ -37,12 +39,12 @@ class Trajectory:
 
     def __init__(self, f: Quadratic, x: np.ndarray, biased: Callable, step_size: float, beta: float) -> None:
         values, gradients, biases, spread, largest = [f.value(x)], [], [], [], []
-        v = np.zeros(f.dimension)
+        x, rule = x.copy(), EMA(beta)
+        state = rule.init(x.size, x.dtype)
         for iteration in range(ITERATIONS):
             g = f.gradients(x)
             full, estimate = g.mean(axis=0), biased(g).mean(axis=0)
-            v = estimate if iteration == 0 else (1 - beta) * v + beta * estimate
-            x = x - step_size * v
+            rule.step(x, estimate, state, step_size, iteration)
             values.append(f.value(x))
             gradients.append(full @ full)
             biases.append(((estimate - full) ** 2).sum())
