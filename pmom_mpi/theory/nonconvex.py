@@ -31,7 +31,7 @@ def largest_step_size(smoothness: float, beta: float, B: float = 0.0) -> float:
         return 1 / smoothness
     root = np.sqrt(1 - beta)
     eps = min(root / (1 + root), 1 - B)
-    q = drift(beta, eps) / (beta * (1 - eps)) if eps < 1 else np.inf
+    q = drift(beta, eps) / (beta * (1 - eps))
     return float(2 / (1 + np.sqrt(1 + 4 * q)) / smoothness * ROUNDED_DOWN)
 
 
