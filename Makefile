@@ -55,6 +55,7 @@ format: $(VENV)/.dev  ## put the code into its standard form
 
 bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor (and PyTorch where installed)
 	$(BIN)/python benchmarks/run.py --ranks $(RANKS)
+	$(BIN)/pmom bench operators
 
 paper: $(VENV)/.run  ## all published MNIST settings and seeds against their curves (hours; needs the data set mnist)
 	$(BIN)/pmom reproduce mnist --ranks $(RANKS) --setting '*' --seeds 0,1,2,3,4 --plot results/reproduce/all.png

@@ -11,7 +11,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import click  # noqa: E402
 
 from pmom_mpi import __version__  # noqa: E402
-from pmom_mpi.commands import data, doctor, looking, reproduce, running  # noqa: E402
+from pmom_mpi.commands import bench, bias, data, doctor, looking, reproduce, running  # noqa: E402
 from pmom_mpi.errors import UserError  # noqa: E402
 
 
@@ -40,6 +40,6 @@ def main() -> None:
 
 for command in (
     running.run, running.launch, running.validate, looking.show, looking.plot, data.data, reproduce.reproduce,
-    doctor.doctor,
+    doctor.doctor, bias.bias, bench.bench,
 ):  # fmt: skip
     main.add_command(command)

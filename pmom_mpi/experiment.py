@@ -140,6 +140,13 @@ def _read(
     return raw, str(config), [str(Path.cwd()), str(Path(config).resolve().parent)]
 
 
+def prepare(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Part:
+    """All nodes set up in this process, as for a run; raises `UserError` as `run` does."""
+    raw, source, folders = _read(config, overrides, None)
+    configs.allow_modules(folders)
+    return _prepare(Alone(), raw, source)
+
+
 def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> list[str]:
     """Everything that `run` checks before its first iteration, without running; what was found, a line each.
 
@@ -148,12 +155,10 @@ def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = 
     UserError
         As `run`.
     """
-    raw, source, folders = _read(config, overrides, None)
-    configs.allow_modules(folders)
-    part = _prepare(Alone(), raw, source)
+    part = prepare(config, overrides)
     checked, dimension = part.config, part.config.problem.layout.dimension
     lines = [
-        f"{source}: valid",
+        f"{part.source}: valid",
         f"{checked.iterations} iterations on {checked.nodes} nodes, d = {dimension:,} ({checked.dtype})",
         f"bias: {' -> '.join(map(str, checked.bias)) or 'none'}",
         f"momentum: {checked.momentum}",

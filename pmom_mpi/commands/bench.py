@@ -1,0 +1,38 @@
+"""``pmom bench operators``."""
+
+from __future__ import annotations
+
+import click
+
+from pmom_mpi.commands.options import print_table
+
+SIZES = (669_706, 11_181_642)
+"""The paper's MLP and ResNet-18."""
+
+
+@click.group()
+def bench() -> None:
+    """Measure this machine."""
+
+
+@bench.command()
+@click.option(
+    "--size", "sizes", type=click.IntRange(1024), multiple=True, help="d; repeatable.  [default: 669706, 11181642]"
+)
+@click.option("--repeats", type=click.IntRange(1), default=9, show_default=True, help="Calls a median is taken of.")
+@click.option("--link", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Gbit/s.")
+def operators(sizes: tuple[int, ...], repeats: int, link: float) -> None:
+    """Time every operator: compress, encode, decode and add, in GB/s of gradient, and say on which links it pays.
+
+    One core, one process. "exchange" is what a node's gradient takes from compressing to the server's sum, its way over
+    a link of --link Gbit/s included; "pays below": on slower links that beats sending the gradient whole.
+
+    \b
+    pmom bench operators --size 669706 --link 1
+    """
+    from pmom_mpi.measure import speed
+
+    for size in sizes:
+        gradient = speed.gradient_of(size)
+        print_table(speed.render_operators(size, speed.operators(gradient, repeats), link * 1e9 / 8))
+        print_table(speed.render_references(size, speed.references(gradient, repeats)))

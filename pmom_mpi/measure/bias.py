@@ -1,0 +1,189 @@
+"""What operators do to real gradients: how much they drop, which way they turn, what they cost in bits."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from pmom_mpi import experiment, registry
+from pmom_mpi.bias.clipping import ClipPerSample
+from pmom_mpi.bias.pipeline import Pipeline
+from pmom_mpi.layout import Layout
+from pmom_mpi.measure import zoo
+from pmom_mpi.measure.bits import theory
+from pmom_mpi.wire import codec
+
+Raw = str | Path | Mapping[str, Any]
+
+
+@dataclass
+class Measured:
+    """One operator on the gradients of several nodes.
+
+    Attributes
+    ----------
+    label, kind, known : str
+        Its name, its class, and the constant that theory has for it.
+    errors, cosines : list of float
+        |Q(g) - g|^2 / |g|^2 and cos(Q(g), g), a value a node (for random operators the mean of their draws).
+    biases, noises : list of float
+        |mean of Q(g) - g| / |g| a node, and what it would be for an unbiased operator of this variance: the root of
+        error / draws. Without randomness the noise is 0.
+    theory_bits, bits : list of float
+        A coordinate.
+    """
+
+    label: str
+    kind: str
+    known: str
+    errors: list[float] = field(default_factory=list)
+    cosines: list[float] = field(default_factory=list)
+    biases: list[float] = field(default_factory=list)
+    noises: list[float] = field(default_factory=list)
+    theory_bits: list[float] = field(default_factory=list)
+    bits: list[float] = field(default_factory=list)
+
+
+class Probe:
+    """Applies a pipeline to gradients as if each were the first, again and again where it is random."""
+
+    def __init__(self, stages: Sequence[Any], label: str, layout: Layout, dtype: np.dtype, seed: int) -> None:
+        self.found = Measured(label, *_describe(stages, layout))
+        self._pipeline = Pipeline(stages, layout, dtype, seed)
+        self._vector, self._seen = np.empty((2, layout.dimension), dtype)
+        self._buffer = np.empty(codec.max_bytes(layout.dimension, dtype), np.uint8)
+
+    def take(self, gradient: np.ndarray, node: int, repetitions: int) -> None:
+        """Add a node's gradient (left as it is) to what has been found; zero gradients say nothing and are skipped."""
+        length = float(np.linalg.norm(gradient))
+        if length == 0.0:
+            return
+        total, first = np.zeros(gradient.size), None
+        draws: list[tuple[float, ...]] = []
+        while len(draws) < repetitions:
+            draws.append(self._draw(gradient, length, node, len(draws)))
+            total += self._seen
+            if first is None:
+                first = self._seen.copy()
+            elif len(draws) == 2 and np.array_equal(first, self._seen):
+                break  # nothing random about it
+        error, cosine, nominal, bits = np.mean(draws, axis=0).tolist()
+        random = len(draws) > 2
+        self.found.errors.append(error)
+        self.found.cosines.append(cosine)
+        self.found.biases.append(float(np.linalg.norm(total / len(draws) - gradient)) / length)
+        self.found.noises.append(float(np.sqrt(error / len(draws))) if random else 0.0)
+        self.found.theory_bits.append(nominal)
+        self.found.bits.append(bits)
+
+    def _draw(self, gradient: np.ndarray, length: float, node: int, draw: int) -> tuple[float, float, float, float]:
+        """Error, cosine, bits in theory and of the payload, of the draw of this number."""
+        self._pipeline.memories.clear()
+        self._vector[:] = gradient
+        message, _ = self._pipeline.apply(self._vector, node, draw)
+        nominal, sent = theory(message), 8 * codec.encode(message, self._buffer)
+        codec.to_dense(message, self._seen)
+        error = float(np.linalg.norm(self._seen - gradient)) / length
+        size = float(np.linalg.norm(self._seen))
+        cosine = float(np.dot(self._seen / (size or 1.0), gradient / length))
+        return error**2, cosine, nominal / gradient.size, sent / gradient.size
+
+
+def _describe(stages: Sequence[Any], layout: Layout) -> tuple[str, str]:
+    """Class and known constant; compositions have neither."""
+    if len(stages) != 1:
+        return "composition", ""
+    kind = getattr(stages[0], "kind", "transform")
+    for name in ("alpha", "omega"):
+        known = getattr(stages[0], name)(layout) if hasattr(stages[0], name) else None
+        if known is not None:
+            return kind, f"{name} {known:.4g}"
+    return kind, ""
+
+
+def measure(
+    config: Raw,
+    overrides: Iterable[str] = (),
+    everything: bool = False,
+    iterations: int = 0,
+    nodes: int | None = None,
+    repetitions: int = 16,
+) -> list[Measured]:
+    """The operators of a config, stage by stage and together, or all of them, on its problem's gradients.
+
+    Parameters
+    ----------
+    config, overrides
+        As `pmom_mpi.experiment.run` takes them.
+    everything : bool
+        The whole zoo instead of the config's pipeline.
+    iterations : int
+        Gradients are taken at the x that a run of so many iterations ends with; 0: at x^0.
+    nodes : int, optional
+        Only this many nodes, the first ones.
+    repetitions : int
+        Draws of a random operator, for each node.
+    """
+    x = _point(config, overrides, iterations)
+    part = experiment.prepare(config, overrides)
+    problem, seed = part.config.problem, part.config.seed
+    x = problem.initial_point() if x is None else x
+    hosted = range(part.config.nodes if nodes is None else min(nodes, part.config.nodes))
+    gradient = np.empty_like(x)
+    problem.gradient(x, 0, iterations, gradient)
+    pipelines = _zoo(gradient) if everything else _pipelines(part.config.bias, part.raw.get("bias"))
+    probes = [Probe(stages, label, problem.layout, x.dtype, seed) for label, stages in pipelines]
+    for node in hosted:
+        problem.gradient(x, node, iterations, gradient)
+        for probe in probes:
+            probe.take(gradient, node, repetitions)
+    return [probe.found for probe in probes]
+
+
+def _point(config: Raw, overrides: Iterable[str], iterations: int) -> np.ndarray | None:
+    """The model after so many iterations of the config's own method."""
+    if iterations == 0:
+        return None
+    shorter = [*overrides, f"iterations={iterations}", "evaluate.every=0"]
+    with tempfile.TemporaryDirectory() as folder:
+        return experiment.run(config, shorter, output=Path(folder) / "run.h5").x
+
+
+def _zoo(gradient: np.ndarray) -> Iterator[tuple[str, list[Any]]]:
+    for stages in [*zoo.compressors(gradient), *zoo.clips(gradient)]:
+        yield zoo.label(stages), [registry.build(registry.BIAS, "bias", stage) for stage in stages]
+
+
+def _pipelines(stages: Sequence[Any], raw: Any) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Each stage on its own where that says something, then all together."""
+    described = raw if isinstance(raw, list) else [raw or "none"]
+    sections = [section if isinstance(section, dict) else {"kind": section} for section in described]
+    for stage, section in zip(stages, sections, strict=False):
+        alone = not hasattr(stage, "around") and not isinstance(stage, ClipPerSample)
+        if alone and len(stages) > 1:
+            yield zoo.label([section]), [stage]
+    yield zoo.label(sections), stages
+
+
+def render(found: Iterable[Measured]) -> Table:
+    """What `pmom bias` prints."""
+    table = Table(
+        "operator", "class", "known", "error mean", "max", "cosine", "bias of the mean", "bits: theory", "measured",
+        title="error: |Q(g) - g|^2 / |g|^2 over nodes; bits a coordinate", title_justify="left",
+    )  # fmt: skip
+    for row in found:
+        if not row.errors:
+            continue
+        bias, noise = np.mean(row.biases), np.mean(row.noises)
+        table.add_row(
+            row.label, row.kind, row.known, f"{np.mean(row.errors):.4g}", f"{np.max(row.errors):.4g}",
+            f"{np.mean(row.cosines):.4f}", f"{bias:.3g}" + (f" (noise {noise:.3g})" if noise else ""),
+            f"{np.mean(row.theory_bits):.4g}", f"{np.mean(row.bits):.4g}",
+        )  # fmt: skip
+    return table
