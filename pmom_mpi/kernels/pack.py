@@ -75,24 +75,54 @@ def levels_add(codes, norms, bucket, levels, total):
 
 
 @njit(cache=True)
-def levels_add_packed(packed, norms, bucket, levels, width, total):
-    """`bits_read` and `levels_add` in one pass; False, the total half done, when a code is above ``2 * levels``."""
+def _add_codes(packed, first, last, levels, unit, width, total):
+    """``total[first:last] += unit * (code - levels)``, one code after the other; returns the highest code."""
     kind = total.dtype.type
     mask = np.uint64((1 << width) - 1)
-    fast = max(0, (8 * packed.size - 64) // width)
+    highest = np.int64(0)
+    fast = max(first, min(last, (8 * packed.size - 64) // width))
+    for j in range(first, fast):
+        at = j * width
+        code = np.int64((load64(packed, at >> 3) >> np.uint64(at & 7)) & mask)
+        highest = max(highest, code)
+        total[j] += kind(unit * np.float32(code - levels))
+    for j in range(fast, last):
+        code = _bits_at(packed, j * width, width)
+        highest = max(highest, code)
+        total[j] += kind(unit * np.float32(code - levels))
+    return highest
+
+
+@njit(cache=True)
+def _add_eights(packed, first, groups, levels, unit, width, total):
+    """The same for ``groups`` groups of eight codes from ``first`` on, each exactly ``width`` <= 8 bytes."""
+    kind = total.dtype.type
+    mask = np.uint64((1 << width) - 1)
+    highest = np.zeros(8, np.int64)
+    offset = first // 8 * width
+    target = total[first : first + 8 * groups]
+    for g in range(groups):
+        word = load64(packed, offset + g * width)
+        for i in range(8):
+            code = np.int64((word >> np.uint64(i * width)) & mask)
+            highest[i] = max(highest[i], code)
+            target[np.uint64(8 * g + i)] += kind(unit * np.float32(code - levels))
+    return highest.max()
+
+
+@njit(cache=True)
+def levels_add_packed(packed, norms, bucket, levels, width, total):
+    """`bits_read` and `levels_add` in one pass; False, the total half done, when a code is above ``2 * levels``."""
     highest = np.int64(0)
     for b in range(norms.size):
         unit = norms[b] / np.float32(levels)
         first, last = b * bucket, min((b + 1) * bucket, total.size)
-        for j in range(first, min(fast, last)):
-            at = j * width
-            code = np.int64((load64(packed, at >> 3) >> np.uint64(at & 7)) & mask)
-            highest = max(highest, code)
-            total[j] += kind(unit * np.float32(code - levels))
-        for j in range(max(first, min(fast, last)), last):
-            code = _bits_at(packed, j * width, width)
-            highest = max(highest, code)
-            total[j] += kind(unit * np.float32(code - levels))
+        middle = first
+        if width <= 8 and first % 8 == 0:
+            groups = min((last - first) // 8, max(0, (packed.size - 8) // width + 1 - first // 8))
+            highest = max(highest, _add_eights(packed, first, groups, levels, unit, width, total))
+            middle = first + 8 * groups
+        highest = max(highest, _add_codes(packed, middle, last, levels, unit, width, total))
     spare = (total.size * width) % 8
     return highest <= 2 * levels and not (spare and packed[packed.size - 1] >> spare)
 

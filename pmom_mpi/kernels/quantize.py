@@ -61,9 +61,10 @@ def absolute_sum(vector):
 def bucket_norms(vector, bucket, norms):
     """The 2-norm of every ``bucket`` consecutive coordinates, rounded to float32."""
     for b in range(norms.size):
+        part = vector[b * bucket : (b + 1) * bucket]
         total = 0.0
-        for j in range(b * bucket, min((b + 1) * bucket, vector.size)):
-            value = np.float64(vector[j])
+        for j in range(part.size):
+            value = np.float64(part[j])
             total += value * value
         norms[b] = np.sqrt(total)
 

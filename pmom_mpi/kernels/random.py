@@ -95,7 +95,14 @@ def seeded_indices(key, dimension, count, out):
             words[words.size - 1] &= (_ONE << np.uint64(dimension % 64)) - _ONE
     filled = 0
     for w in range(words.size):
+        if filled == count:
+            break
         word = words[w]
+        # the first bit without a branch, which would be guessed wrong every other time: what it writes for a word
+        # without bits is overwritten
+        out[filled] = np.uint32(64 * w + trailing_zeros(word))
+        filled += word != 0
+        word &= word - _ONE
         while word != 0:
             out[filled] = np.uint32(64 * w + trailing_zeros(word))
             filled += 1

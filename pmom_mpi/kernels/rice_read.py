@@ -158,26 +158,39 @@ def rice_scatter_add(section, values, total):
 
 
 @njit(cache=True)
+def _remainders_of_block(section, remainders, bit, k, count, out):
+    """The ``count`` remainders of ``k`` bits from ``bit`` on; eight from one load where they fit."""
+    mask = np.uint64((1 << k) - 1)
+    even = 0
+    if k <= 7:
+        even = count - count % 8
+        for start in range(0, even, 8):
+            at = bit + start * k
+            word = load64(section, remainders + (at >> 3)) >> np.uint64(at & 7)
+            for g in range(8):
+                out[np.uint64(start + g)] = (word >> np.uint64(g * k)) & mask
+    for j in range(even, count):
+        at = bit + j * k
+        out[np.uint64(j)] = (load64(section, remainders + (at >> 3)) >> np.uint64(at & 7)) & mask
+
+
+@njit(cache=True)
 def rice_numbers(section, limit, out):
     """Read a checked section's numbers; False when one is not below ``limit`` (at most 2**32)."""
     remainders, unary = _streams(section, out.size)
-    quotients = np.empty(BLOCK, np.int64)
+    ends = np.zeros(BLOCK + 1, np.int64)  # what `_walk` finds, behind a zero
+    low = np.empty(BLOCK, np.uint64)
     bit, unary_bit = np.int64(0), np.int64(0)
     for first in range(0, out.size, BLOCK):
         count = min(BLOCK, out.size - first)
         k = np.int64(section[HEAD + first // BLOCK])
-        mask = np.uint64((1 << k) - 1)
-        unary_bit = _walk(section, unary, unary_bit, count, quotients)
+        unary_bit = _walk(section, unary, unary_bit, count, ends[1:])
+        _remainders_of_block(section, remainders, bit, k, count, low)
         part = out[first : first + count]
-        before = np.int64(0)
         highest = np.int64(0)
         for j in range(count):
-            at = bit + j * k
-            quotient = quotients[j] - before
-            before = quotients[j]
-            remainder = (load64(section, remainders + (at >> 3)) >> np.uint64(at & 7)) & mask
             # a hostile quotient is cut to what cannot overflow and is still too large
-            number = (min(quotient, limit) << k) | np.int64(remainder)
+            number = (min(ends[j + 1] - ends[j], limit) << k) | np.int64(low[j])
             highest = max(highest, number)
             part[j] = number
         if highest >= limit:
