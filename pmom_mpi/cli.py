@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -11,8 +12,12 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import click  # noqa: E402
 
 from pmom_mpi import __version__  # noqa: E402
+from pmom_mpi.cluster.environment import launcher  # noqa: E402
 from pmom_mpi.commands import bench, bias, data, doctor, looking, reproduce, running  # noqa: E402
 from pmom_mpi.errors import UserError  # noqa: E402
+
+PRECEDENCE_SECONDS = 2.0
+"""How long other ranks leave it to rank 0 to say what is wrong; its exit ends the job, and the line appears once."""
 
 
 class _Main(click.Group):
@@ -22,6 +27,9 @@ class _Main(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
+            started = launcher()
+            if started is not None and started.rank > 0:
+                time.sleep(PRECEDENCE_SECONDS)
             click.echo(f"pmom: error: {error}", err=True)
             context.exit(2)
 

@@ -19,14 +19,24 @@ from pmom_mpi.errors import UserError
 @click.option("-o", "--output", type=click.Path(), default="results/reproduce", show_default=True,
               help="The folder of the run files; those already there are not run again.")  # fmt: skip
 @click.option("--plot", "picture", type=click.Path(), help="Also draw the runs over the published curves.")
+@click.option("-n", "--ranks", type=click.IntRange(1), help="Start this as a job of so many MPI ranks.")
 def reproduce(
-    what: str, settings: tuple[str, ...], seeds: str, iterations: int, output: str, picture: str | None
-) -> None:
+    what: str, settings: tuple[str, ...], seeds: str, iterations: int, output: str, picture: str | None,
+    ranks: int | None,
+) -> None:  # fmt: skip
     """Run published settings of the paper and print how far each run is from its published curve.
 
     \b
+    pmom reproduce mnist -n 3
     mpirun -n 3 pmom reproduce mnist --setting 'top_k-*-beta0.1' --seeds 0,1 --iterations 60
     """
+    if ranks is not None:
+        from pmom_mpi.cluster import launch
+
+        chosen = [word for setting in settings for word in ("--setting", setting)]
+        drawn = ["--plot", picture] if picture else []
+        rest = ["--seeds", seeds, "--iterations", str(iterations), "-o", output, *drawn]
+        launch.execute(launch.launch_command(ranks, launch.pmom("reproduce", what, *chosen, *rest)))
     from pmom_mpi import reproduce as reproducing
     from pmom_mpi.progress import Narrator
 

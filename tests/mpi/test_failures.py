@@ -123,6 +123,12 @@ def test_bad_input_is_one_line_and_status_2(mpirun, tmp_path, ranks, name):
     assert not (tmp_path / "bad.h5").exists()
 
 
+def test_a_mistake_that_every_rank_sees_is_told_once(mpirun):
+    done = mpirun(3, ["reproduce", "mnist", "--setting", "top-k"], timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("pmom: error: --setting top-k: no published setting matches") == 1
+
+
 def test_an_existing_run_file_is_kept(mpirun, tmp_path, failing):
     (tmp_path / "fails.h5").write_bytes(b"precious")
     done = mpirun(3, ["run", failing(node=0)], timeout=60)
