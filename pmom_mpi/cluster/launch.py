@@ -70,9 +70,11 @@ def compose(
     """`launch_command` with everything it finds out given.
 
     Ranks are bound to cores of their own when each has them; otherwise they are left to the kernel, and Open MPI is
-    told that more ranks than slots are meant. In an allocation its slots count, on one machine its usable cores.
+    told that more ranks than slots are meant. In an allocation its slots count, but no more than its hosts have usable
+    cores (taken to be like this one's): Slurm may count hardware threads.
     """
-    fits = ranks * threads <= (machine.usable if granted is None else granted.slots)
+    cores_there = machine.usable if granted is None else min(granted.slots, granted.hosts * machine.usable)
+    fits = ranks * threads <= cores_there
     variables = dict.fromkeys(THREAD_VARIABLES, str(threads))
     if mpirun.vendor == OPEN_MPI:
         flags = [word for name in variables for word in ("-x", name)]

@@ -44,9 +44,15 @@ def test_ranks_are_bound_only_where_each_has_a_core(vendor, bound, free):
 
 
 def test_an_allocation_counts_its_own_slots():
+    granted = Allocation("Slurm", slots=6, hosts=2)
+    assert "--bind-to core" in str(words(OPEN_MPI, 6, granted=granted))
+    assert "--oversubscribe" in str(words(OPEN_MPI, 7, granted=granted))
+
+
+def test_slots_that_are_hardware_threads_are_not_bound_to_cores():
     granted = Allocation("Slurm", slots=16, hosts=2)
-    assert "--bind-to core" in str(words(OPEN_MPI, 16, granted=granted))
-    assert "--oversubscribe" in str(words(OPEN_MPI, 17, granted=granted))
+    assert "--bind-to core" in str(words(OPEN_MPI, 8, granted=granted))
+    assert "--bind-to none" in str(words(OPEN_MPI, 9, granted=granted))
 
 
 def test_root_must_be_allowed_by_open_mpi():
