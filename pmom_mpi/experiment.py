@@ -18,11 +18,12 @@ from pmom_mpi.data import heterogeneity, open_dataset, partition
 from pmom_mpi.downlink import Receiver, Sender
 from pmom_mpi.errors import UserError, blame
 from pmom_mpi.failures import EXIT_CODES, SERVER, agree, give_up, text_of
-from pmom_mpi.problems.base import CONSTANTS, Context, Problem
+from pmom_mpi.problems.base import CONSTANTS, Context, Problem, Stateful
 from pmom_mpi.record.columns import column, node_column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.server import Dense, Downlink, NodeRow, Row, Server
+from pmom_mpi.state import ReceiveState, SendState
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.alone import Alone
 from pmom_mpi.transport.base import Interrupted, Report, block
@@ -182,6 +183,8 @@ def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
     report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
     chunks = group.hosted(config.problem.chunks)
     downlink, receive = _downlink(config)
+    if isinstance(config.problem, Stateful):
+        downlink, receive = SendState(downlink, config.problem), ReceiveState(receive, config.problem)
     worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
     return Part(config, raw, source, pipeline, worker, report, downlink, facts)
 

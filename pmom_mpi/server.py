@@ -11,7 +11,7 @@ import numpy as np
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.kernels.norms import mean_in_place, norm
-from pmom_mpi.problems.base import Problem
+from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Report, Star, Task
 from pmom_mpi.wire import codec
 from pmom_mpi.worker import STATIONS
@@ -140,13 +140,16 @@ class Server:
                 self._pending |= self._evaluated(report)
             self._complete(self._pending, self._pending_nodes)
         record = perf_counter() - began - collected
+        nodes, shares = np.split(report.nodes, [len(self._names)], axis=1)
+        if isinstance(self._problem, Stateful):
+            self._problem.advance(shares)
         seconds = report.seconds.max(axis=0)
         if self._config.record.nodes:
-            self._nodes = dict(zip(self._names, report.nodes.T.copy(), strict=True)) | {"uplink_bits": bits}
+            self._nodes = dict(zip(self._names, nodes.T.copy(), strict=True)) | {"uplink_bits": bits}
         return {
             "iteration": order.iteration,
-            **dict(zip(self._names, report.nodes.mean(axis=0).tolist(), strict=True)),
-            "gradient_norm": self._mean(len(report.nodes)),
+            **dict(zip(self._names, nodes.mean(axis=0).tolist(), strict=True)),
+            "gradient_norm": self._mean(len(nodes)),
             "uplink_bits": int(bits.sum()),
             "downlink_bits": 8 * model.size,
             "overhead_bits": 64 * (report.nodes.size + seconds.size * len(report.seconds)),

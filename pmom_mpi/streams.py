@@ -22,6 +22,7 @@ class Stream(IntEnum):
     NOISE = 6
     DATA = 7
     ROLLOUT = 8
+    DROPOUT = 9
 
 
 def generator(seed: int, stream: Stream, node: int = 0, iteration: int = 0) -> np.random.Generator:

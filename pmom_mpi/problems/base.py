@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -83,3 +83,21 @@ class Problem(Protocol):
 
     def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:
         """Sums over one chunk, in the order of `evaluation`, and last the chunk's weight (its number of samples)."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a problem has besides when its evaluation needs more than x, as the running statistics of a network do.
+
+    Such statistics move on node by node, but the nodes live on different ranks. So `Problem.gradient` leaves each node's
+    share, the server moves the state on by all shares in node order, and the state goes to the nodes with the model.
+    """
+
+    state: np.ndarray
+    """Shape (s,), of the context's dtype; known after `setup`."""
+
+    share: np.ndarray
+    """Shape (s,): what the last call of `gradient` adds to the state."""
+
+    def advance(self, shares: np.ndarray) -> None:
+        """Move ``state`` on, in place, by all nodes' shares in node order: float64, shape (n, s)."""

@@ -33,7 +33,7 @@ class Report:
     Attributes
     ----------
     nodes : ndarray of float64, shape (nodes, values)
-        One row a node: the problem's metrics, then the bias pipeline's statistics.
+        One row a node: the problem's metrics, the bias pipeline's statistics, its share in the problem's state if any.
     chunks : ndarray of float64, shape (chunks, sums)
         One row a chunk of the evaluation; meaningful after an order to evaluate.
     seconds : ndarray of float64, shape (workers, stations)
