@@ -76,14 +76,14 @@ def divergence(code, z, centre, y):
 def _logistic_divergence(at, away):
     """l(at + away) - l(at) - l'(at) away for l(t) = log(1 + e^-t).
 
-    With w = 1/(1 + e^at) towards smaller t, and 1 - w towards larger, this is log(1 - w + w e^-|away|) + w |away|.
+    With w = 1/(1 + e^at) for away > 0, or 1/(1 + e^-at), this is log(1 - w + w e^-|away|) + w |away|.
     """
     small = math.exp(-abs(at))
     near, far = 1.0 / (1.0 + small), small / (1.0 + small)
     if (at > 0) == (away > 0):
-        weight, rest = near, far
-    else:
         weight, rest = far, near
+    else:
+        weight, rest = near, far
     step = abs(away)
     if step > 1.0:
         return math.log(rest + weight * math.exp(-step)) + weight * step

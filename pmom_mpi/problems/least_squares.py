@@ -9,7 +9,7 @@ import numpy as np
 from pmom_mpi.kernels.regression import SQUARED
 from pmom_mpi.problems.linear import MAX_SPECTRUM, Constants, Convex, Labels, Period, Weight
 from pmom_mpi.problems.rows import Finite, Loss
-from pmom_mpi.problems.synthetic import Synthetic
+from pmom_mpi.problems.synthetic import Made
 
 REFINEMENTS = 3
 """Steps of iterative refinement after the normal equations."""
@@ -37,7 +37,7 @@ class LeastSquares(Convex):
 
     l2: Weight = 0.0
     positive: Labels | None = None
-    synthetic: Synthetic | None = None
+    synthetic: Made | None = None
     constants: bool = True
     measure_every: Period = 1
 

@@ -17,7 +17,7 @@ from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import EVALUATION_ROWS, grown
 from pmom_mpi.problems.minimize import largest_eigenvalue, minimize
 from pmom_mpi.problems.rows import DenseRows, Finite, Loss, Shard, load
-from pmom_mpi.problems.synthetic import Synthetic
+from pmom_mpi.problems.synthetic import Made
 from pmom_mpi.streams import Stream, generator
 
 MAX_SPECTRUM = 1024
@@ -60,7 +60,7 @@ class LinearModel:
     accurate: ClassVar[bool] = False
     """Whether the sign of the prediction is a class, so that an accuracy exists."""
 
-    synthetic: Synthetic | None
+    synthetic: Made | None
     positive: Labels | None
     l2: Weight
     constants: bool

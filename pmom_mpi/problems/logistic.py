@@ -11,7 +11,7 @@ from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.regression import LOGISTIC, add_bounded_penalty
 from pmom_mpi.problems.linear import Constants, Convex, Labels, LinearModel, Period, Weight
 from pmom_mpi.problems.rows import Finite, Loss
-from pmom_mpi.problems.synthetic import Synthetic
+from pmom_mpi.problems.synthetic import Made
 
 CURVATURE = 0.25
 """The largest second derivative of log(1 + e^-t)."""
@@ -58,7 +58,7 @@ class Logistic(TwoClasses, Convex):
 
     l2: Weight = 0.01
     positive: Labels | None = None
-    synthetic: Synthetic | None = None
+    synthetic: Made | None = None
     constants: bool = True
     measure_every: Period = 1
 
@@ -79,7 +79,7 @@ class NonconvexLogistic(TwoClasses):
 
     penalty: Weight = 0.1
     positive: Labels | None = None
-    synthetic: Synthetic | None = None
+    synthetic: Made | None = None
     constants: bool = True
     l2 = 0.0  # not a field, so not a config key
 

@@ -10,7 +10,7 @@ from pmom_mpi.kernels.regression import QUARTIC
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.linear import Constants, LinearModel
 from pmom_mpi.problems.rows import Loss
-from pmom_mpi.problems.synthetic import Synthetic
+from pmom_mpi.problems.synthetic import Made, Synthetic
 from pmom_mpi.streams import Stream, generator
 
 
@@ -27,7 +27,7 @@ class PhaseRetrieval(LinearModel):
         Nodes agree on x_true unless ``heterogeneity`` is set; without noise, outliers and heterogeneity f* = 0.
     """
 
-    synthetic: Synthetic = field(default_factory=lambda: Synthetic(20, 200, condition=1.0, heterogeneity=0.0, noise=0))
+    synthetic: Made = field(default_factory=lambda: Synthetic(20, 200, condition=1.0, heterogeneity=0.0, noise=0))
     positive = None  # no fields, so no config keys
     l2 = 0.0
     constants = False

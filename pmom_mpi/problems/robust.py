@@ -10,7 +10,7 @@ from pydantic import Field
 from pmom_mpi.kernels.regression import HUBER, WELSCH
 from pmom_mpi.problems.linear import Labels, LinearModel, Weight
 from pmom_mpi.problems.rows import Loss
-from pmom_mpi.problems.synthetic import Synthetic
+from pmom_mpi.problems.synthetic import Made
 
 CODES = {"welsch": WELSCH, "huber": HUBER}
 
@@ -37,7 +37,7 @@ class RobustRegression(LinearModel):
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     l2: Weight = 0.0
     positive: Labels | None = None
-    synthetic: Synthetic | None = None
+    synthetic: Made | None = None
     constants: bool = True
 
     @property

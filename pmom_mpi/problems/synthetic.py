@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from pmom_mpi.problems.base import Context
+from pmom_mpi.registry import construct
 from pmom_mpi.streams import Stream, generator
 
 Count = Annotated[int, Field(ge=1)]
@@ -50,8 +51,6 @@ class Synthetic:
     noise: NonNegative = 0.1
     outliers: Annotated[float, Field(ge=0, le=1)] = 0.0
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
     def __post_init__(self) -> None:
         if self.rank is not None and self.rank > self.dimension:
             raise ValueError(f"rank may be at most the dimension, {self.dimension}")
@@ -86,3 +85,11 @@ class Synthetic:
         noise = self.noise * random.standard_normal(samples)
         shifted = random.random(samples) < self.outliers
         return inputs, inputs @ own, noise + OUTLIER * shifted * random.choice([-1.0, 1.0], samples)
+
+
+def _make(raw: Any) -> Any:
+    return construct(Synthetic, "problem.synthetic", raw) if isinstance(raw, dict) else raw
+
+
+Made = Annotated[Synthetic, BeforeValidator(_make)]
+"""A config section that becomes a `Synthetic`; a key it does not know is an error."""
