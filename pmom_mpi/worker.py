@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.problems.base import Problem
+from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Report, Task
 from pmom_mpi.wire import codec
 
@@ -18,8 +18,9 @@ STATIONS = ("evaluate", "gradient", "bias", "encode", "send")
 
 def blank_report(problem: Problem, pipeline: Pipeline, nodes: int, workers: int) -> Report:
     """A report with room for every node, every chunk of the evaluation and every worker."""
+    state = problem.state.size if isinstance(problem, Stateful) else 0
     return Report(
-        nodes=np.zeros((nodes, len(problem.metrics) + len(pipeline.statistics))),
+        nodes=np.zeros((nodes, len(problem.metrics) + len(pipeline.statistics) + state)),
         chunks=np.zeros((problem.chunks, len(problem.evaluation) + 1)),
         seconds=np.zeros((workers, len(STATIONS))),
     )
@@ -58,10 +59,12 @@ class Worker:
         self.hosted_chunks = hosted_chunks
         self.report = report
         self._problem = problem
+        self._stateful = isinstance(problem, Stateful)
         self._pipeline = pipeline
         self._receive = receive
         self._checksum = checksum
-        self._gradient = np.empty(problem.layout.dimension, pipeline.dtype)
+        # Without compression the gradient is made where its payload's values belong, and never copied.
+        self._gradient = None if pipeline.dense else np.empty(problem.layout.dimension, pipeline.dtype)
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
         """Evaluate and compute as ordered; yield each hosted node's payload, in node order."""
@@ -76,14 +79,18 @@ class Worker:
         if order.task & Task.GRADIENT:
             for node in self.hosted:
                 t0 = perf_counter()
-                metrics = self._problem.gradient(x, node, order.iteration, self._gradient)
-                t1 = perf_counter()
-                message, statistics = self._pipeline.apply(self._gradient, node, order.iteration)
-                t2 = perf_counter()
                 out = buffer()
+                gradient = self._gradient if self._gradient is not None else codec.dense_values(out, x.size, x.dtype)
+                t1 = perf_counter()
+                metrics = self._problem.gradient(x, node, order.iteration, gradient)
+                t2 = perf_counter()
+                message, statistics = self._pipeline.apply(gradient, node, order.iteration)
                 t3 = perf_counter()
                 size = codec.encode(message, out, self._checksum)
                 t4 = perf_counter()
-                self.report.nodes[node] = metrics + statistics
+                row = self.report.nodes[node]
+                row[: len(metrics) + len(statistics)] = metrics + statistics
+                if self._stateful:
+                    row[len(metrics) + len(statistics) :] = self._problem.share
                 yield out[:size]
-                seconds[1:] += (t1 - t0, t2 - t1, t4 - t3, perf_counter() - t4 + t3 - t2)
+                seconds[1:] += (t2 - t1, t3 - t2, t4 - t3, perf_counter() - t4 + t1 - t0)

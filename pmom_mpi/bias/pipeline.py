@@ -52,6 +52,8 @@ class Pipeline:
                 stage.check(layout)
         self.statistics = _unique([name for stage in self._stages for name in stage.statistics])
         self.integrates = any(getattr(stage, "integrates", False) for stage in self._stages)
+        self.dense = all(hasattr(stage, "apply") for stage in self._stages)
+        """Whether what is sent is the gradient itself, changed in place at most."""
         self.combine = getattr(self._stages[-1], "combine", None) if self._stages else None
 
     def apply(self, gradient: np.ndarray, node: int, iteration: int) -> tuple[Message, tuple[float, ...]]:

@@ -27,8 +27,9 @@ mpi4py.rc.thread_level = "funneled"
 from mpi4py import MPI  # noqa: E402 - the thread level must be set first
 
 from pmom_mpi.transport.base import Hands, Order, Report, Task, WorkerFailed, block  # noqa: E402
+from pmom_mpi.transport.placement import cores_available, keeping_to, oversubscribed, own_core  # noqa: E402
 from pmom_mpi.transport.signals import Signals  # noqa: E402
-from pmom_mpi.transport.waiting import Waiter, cores_available, oversubscribed  # noqa: E402
+from pmom_mpi.transport.waiting import Waiter  # noqa: E402
 
 SERVER = 0
 PAYLOAD, REPORT, FAILURE, LINK = 1, 2, 3, 4
@@ -47,7 +48,11 @@ class Group:
         self.rank, self.size = self.comm.rank, self.comm.size
         self.workers = self.size - 1
         local = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
-        self.polite = oversubscribed(local.allgather(cores_available()))
+        self.cores = cores_available()
+        neighbours = local.allgather((self.rank, self.cores))
+        self.polite = oversubscribed([cores for _, cores in neighbours])
+        if self.rank != SERVER and neighbours[0][0] == SERVER:
+            self.cores = own_core([cores for _, cores in neighbours], local.rank)
         local.Free()
         self.hosts: list[str] = self.comm.allgather(socket.gethostname())
 
@@ -214,6 +219,7 @@ class Edge:
         self._comm = group.comm
         self._worker = worker
         self._piece = piece
+        self._cores = group.cores
         self._waiter = Waiter(group.polite, lambda: None)
         self._model = np.empty(0, np.uint8)
         self._slots = deque(np.empty(capacity, np.uint8) for _ in range(SEND_SLOTS))
@@ -221,6 +227,10 @@ class Edge:
 
     def serve(self) -> None:
         """Work until the server says stop."""
+        with keeping_to(self._cores):
+            self._serve()
+
+    def _serve(self) -> None:
         worker = self._worker
         while True:
             order, model = self._receive()

@@ -7,16 +7,18 @@ between two looks when the machine is oversubscribed.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
+from time import perf_counter, sleep
 from typing import Any
 
 EAGER_LOOKS = 20
 """Looks without sleep before the first nap: most waits in a running iteration end within them."""
 
-NAP_SECONDS = 0.0005
-"""Measured on 2 cores with 3 ranks: sleeping 0.5 ms between looks costs nothing against longer or shorter naps."""
+NAP_SHARE, LONGEST_NAP = 0.25, 0.0005
+"""A nap lasts a quarter of the wait so far, so that no wait gets much longer by it, and at most 0.5 ms.
+
+Measured on 2 cores with 3 ranks: against longer waits, naps of 0.5 ms cost nothing, and shorter ones are no better.
+"""
 
 
 class Waiter:
@@ -39,20 +41,10 @@ class Waiter:
         looks = 0
         while not (found := look()):
             looks += 1
-            if looks > EAGER_LOOKS:
+            if looks == EAGER_LOOKS:
+                began = perf_counter()
+            elif looks > EAGER_LOOKS:
                 self._between()
                 if self.polite:
-                    time.sleep(NAP_SECONDS)
+                    sleep(min(LONGEST_NAP, NAP_SHARE * (perf_counter() - began)))
         return found
-
-
-def cores_available() -> frozenset[int]:
-    """The cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
-
-
-def oversubscribed(cores_of_local_ranks: list[frozenset[int]]) -> bool:
-    """True when the ranks of one host are more than the cores that they may run on together."""
-    return len(cores_of_local_ranks) > len(frozenset().union(*cores_of_local_ranks))

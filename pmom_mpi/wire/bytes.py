@@ -8,8 +8,10 @@ from pmom_mpi.wire.message import WireError
 
 
 def copy_bytes(numbers: np.ndarray, out: np.ndarray) -> None:
-    """Fill ``out`` (uint8) with the bytes of ``numbers``."""
-    out[:] = np.ascontiguousarray(numbers).view(np.uint8)
+    """Fill ``out`` (uint8) with the bytes of ``numbers``, unless they are its memory."""
+    source = np.ascontiguousarray(numbers).view(np.uint8)
+    if source.ctypes.data != out.ctypes.data:
+        out[:] = source
 
 
 def aligned(section: np.ndarray, dtype: np.dtype | type | str) -> np.ndarray:

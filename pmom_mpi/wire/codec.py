@@ -40,6 +40,14 @@ def max_bytes(dimension: int, dtype: np.dtype | type) -> int:
     return HEADER.size + (dimension + 7) // 8 + values + _SMALL_FIELDS + _CHECKSUM_SIZE
 
 
+def dense_values(out: np.ndarray, dimension: int, dtype: np.dtype | type) -> np.ndarray:
+    """The place in ``out`` (uint8) where `encode` puts the values of a whole raw vector of R^d.
+
+    A message whose values lie there already is encoded without copying them.
+    """
+    return out[HEADER.size : HEADER.size + dimension * np.dtype(dtype).itemsize].view(dtype)
+
+
 def encode(message: Message, out: np.ndarray, checksum: bool = False) -> int:
     """Write the payload of a message.
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmom_mpi.transport.base import block
-from pmom_mpi.transport.waiting import Waiter, oversubscribed
+from pmom_mpi.transport.placement import oversubscribed, own_core
+from pmom_mpi.transport.waiting import Waiter
 
 SCRIPT = str(Path(__file__).with_name("star_script.py"))
 
@@ -40,3 +41,12 @@ def test_a_wait_notices_what_happens_between_looks():
 def test_more_ranks_than_cores_is_oversubscribed():
     assert oversubscribed([frozenset({0, 1})] * 3)
     assert not oversubscribed([frozenset({0}), frozenset({1})])
+
+
+def test_each_worker_has_a_core_of_its_own_where_they_are_as_many():
+    masks = [frozenset({4, 7})] * 3
+    assert [own_core(masks, worker) for worker in (1, 2)] == [{4}, {7}]
+    assert own_core(masks[:2], 1) == {4, 7}, "a core is left for the server"
+    assert own_core([frozenset({4, 7})] * 4, 1) == {4, 7}, "three workers share two cores best unbound"
+    bound = [frozenset({4, 7}), frozenset({4}), frozenset({4, 7})]
+    assert own_core(bound, 2) == {4, 7}, "the launcher has bound ranks itself"
