@@ -73,16 +73,20 @@ class Group:
         return range(0) if self.rank == SERVER else block(total, self.workers, self.rank - 1)
 
     def link_speed(self) -> float:
-        """Bytes a second from a worker to the server: the best of a few large messages from worker 1."""
+        """Bytes a second from a worker to the server: the best of a few large messages from the last worker.
+
+        Launchers fill host after host, so that one is on another host if any is.
+        """
+        last = self.size - 1
         data = np.zeros(LINK_BYTES, np.uint8)
         best = 0.0
-        for _ in range(LINK_MESSAGES if self.rank <= 1 else 0):
-            if self.rank == 1:
+        for _ in range(LINK_MESSAGES if self.rank in (SERVER, last) else 0):
+            if self.rank == last:
                 self.comm.Send([data, MPI.BYTE], dest=SERVER, tag=LINK)
                 continue
-            self.comm.Probe(1, LINK)
+            self.comm.Probe(last, LINK)
             began = time.perf_counter()
-            self.comm.Recv([data, MPI.BYTE], source=1, tag=LINK)
+            self.comm.Recv([data, MPI.BYTE], source=last, tag=LINK)
             best = max(best, data.size / (time.perf_counter() - began))
         return self.share(best)
 
