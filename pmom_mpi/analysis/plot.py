@@ -16,18 +16,27 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from pmom_mpi.analysis.read import Run
+from pmom_mpi.analysis.read import Run, rises
 from pmom_mpi.errors import UserError
 
-PREFERRED = ("train_loss", "test_accuracy", "train_suboptimality", "test_loss", "train_accuracy", "train_return")
-"""What is drawn when it is there, the first two of them; a run without any shows its own first metric."""
+PREFERRED = (
+    "train_loss",
+    "test_accuracy",
+    "train_suboptimality",
+    "test_return",
+    "test_accuracy_after_1",
+    "test_loss_after_1",
+    "test_loss",
+    "train_accuracy",
+)
+"""What is drawn when it is there, the first two of them; a run without any shows its own first metrics."""
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Okabe and Ito's palette, distinguishable with any colour vision."""
 
 LABELS = {"iteration": "iteration k", "sent": "sent, up and down", "seconds": "seconds"}
 LOG_RATIO = 20.0
-"""A loss that falls by more than this factor is drawn on a logarithmic axis."""
+"""What falls by more than this factor is drawn on a logarithmic axis."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Curve:
     runs: tuple[Run, ...]
 
 
-def plot(runs: Sequence[Run], output: str | Path, metrics: Sequence[str] = ()) -> None:
+def plot(runs: Sequence[Run], output: str | Path, metrics: Sequence[str] = (), log: bool = False) -> None:
     """Draw ``runs`` into a picture file.
 
     Parameters
@@ -49,6 +58,8 @@ def plot(runs: Sequence[Run], output: str | Path, metrics: Sequence[str] = ()) -
         Its ending chooses the format: .png, .pdf, .svg.
     metrics : sequence of str
         What to draw; by default the training loss and the test accuracy, or what the runs have in their place.
+    log : bool
+        Logarithmic axes for every metric, not only for those that fall far.
 
     Raises
     ------
@@ -66,6 +77,8 @@ def plot(runs: Sequence[Run], output: str | Path, metrics: Sequence[str] = ()) -
             for place, curve in enumerate(curves):
                 _draw(axis, curve, name, against, COLORS[place % len(COLORS)])
             _dress(axis, name, against, runs)
+            if log:
+                axis.set_yscale("log", nonpositive="mask")
     _finish(figure, grid, curves, Path(output))
 
 
@@ -153,7 +166,7 @@ def _dress(axis: Axes, name: str, against: str, runs: Sequence[Run]) -> None:
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(EngFormatter(unit="B"))
     values = np.concatenate([np.empty(0), *(run.metrics[name][np.isfinite(run.metrics[name])] for run in runs)])
-    falls = name.endswith(("loss", "suboptimality")) and len(values) > 0 and values.min() > 0
+    falls = not rises(name) and len(values) > 0 and values.min() > 0
     if falls and values.max() / values.min() > LOG_RATIO:
         axis.set_yscale("log")
 

@@ -57,6 +57,17 @@ class Run:
             return file["final/x"][()]
 
 
+def rises(metric: str) -> bool:
+    """Whether more of a metric is better.
+
+    Examples
+    --------
+    >>> rises("test_accuracy"), rises("test_loss_after_1")
+    (True, False)
+    """
+    return "accuracy" in metric or "return" in metric
+
+
 def load(path: str | Path) -> Run:
     """Read a run file, also one that is still growing or whose writer was killed.
 

@@ -8,7 +8,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from pmom_mpi.analysis.payoff import payoff, sentence
-from pmom_mpi.analysis.read import Run
+from pmom_mpi.analysis.read import Run, rises
 
 WORKER_STATIONS = ("gradient", "bias", "encode", "send", "evaluate")
 SERVER_STATIONS = ("broadcast", "wait", "decode", "momentum", "record")
@@ -67,7 +67,7 @@ def _results(run: Run) -> Table:
     for name, values in run.metrics.items():
         known = values[np.isfinite(values)] if values.dtype.kind == "f" else values
         if name.startswith(("train_", "test_", "gradient_norm", "clip_active", "kept")) and len(known):
-            best = known.max() if name.endswith(("accuracy", "return")) else known.min()
+            best = known.max() if rises(name) else known.min()
             shown = "" if name in ("kept", "clip_active") else f"{best:.6g}"
             table.add_row(name, f"{known[0]:.6g}", f"{known[-1]:.6g}", shown)
     return table

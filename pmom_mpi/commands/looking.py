@@ -25,16 +25,19 @@ def show(file: str, everything: bool) -> None:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="The picture (.png, .pdf, .svg).")
-def plot(files: tuple[str, ...], output: str) -> None:
+@click.option("-m", "--metric", "metrics", multiple=True, help="What to draw: a name of show --all; repeatable.")
+@click.option("--log", is_flag=True, help="Logarithmic axes throughout; else only for what falls far.")
+def plot(files: tuple[str, ...], output: str, metrics: tuple[str, ...], log: bool) -> None:
     """Draw learning curves of FILES against iterations, bits sent and seconds.
 
     Runs that differ in their seed only become one curve, their mean, with a band from the lowest to the highest.
 
     \b
     pmom plot results/top10-*.h5 results/dense-0.h5 -o curves.png
+    pmom plot results/maml-sines-0.h5 -m test_loss_after_1 -m gradient_norm -o adapted.png
     """
     from pmom_mpi.analysis import plot as plotting
     from pmom_mpi.analysis import read
 
-    plotting.plot([read.load(file) for file in files], output)
+    plotting.plot([read.load(file) for file in files], output, metrics, log)
     click.echo(output)

@@ -109,7 +109,7 @@ class MAML:
         raise NotImplementedError
 
     def scores(self, outputs: np.ndarray, query: Samples) -> tuple[float, ...]:
-        """Sums over the tasks of what is reported of the network's outputs (T, m, width); here each task's mean loss."""
+        """Sums over the tasks of what is reported of the queries' outputs (T, m, width); here their mean loss."""
         return (float(self.loss.derivative(outputs, query.targets)[0].sum()),)
 
     def setup(self, context: Context) -> None:
@@ -175,9 +175,7 @@ class MAML:
         places = (np.arange(self.tasks)[:, None], random.integers(inputs.shape[1], size=size))
         return Samples(inputs[places], targets[places])
 
-    def _meta_gradients(
-        self, adapted: np.ndarray, tapes: list[Tape], query: Samples
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _meta_gradients(self, adapted: np.ndarray, tapes: list[Tape], query: Samples) -> tuple[np.ndarray, np.ndarray]:
         """The outputs for the queries and every task's estimate (T, d): v = grad L_query, then, from the last inner
         step to the first, v - a H_j v."""
         vectors = self._gradients

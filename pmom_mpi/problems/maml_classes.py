@@ -71,7 +71,7 @@ class MAMLClasses(MAML):
 
     metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
     evaluation: ClassVar[tuple[str, ...]] = tuple(
-        f"{name}_{steps}" for name in ("loss", "accuracy") for steps in ADAPTATION_STEPS
+        f"{name}_after_{steps}" for name in ("loss", "accuracy") for steps in ADAPTATION_STEPS
     )
     loss = CrossEntropy()
 

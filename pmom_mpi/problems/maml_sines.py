@@ -44,7 +44,7 @@ class MAMLSines(MAML):
         As `pmom_mpi.problems.maml.MAML` says.
     """
 
-    evaluation: ClassVar[tuple[str, ...]] = tuple(f"mse_{steps}" for steps in ADAPTATION_STEPS)
+    evaluation: ClassVar[tuple[str, ...]] = tuple(f"loss_after_{steps}" for steps in ADAPTATION_STEPS)
     loss = SquaredError()
 
     estimate: Estimate = "exact"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -23,6 +24,7 @@ KNOWN: dict[str, Column] = {
     ),
     "test_loss": Column("float64", "1", "loss on the test set at x^{k+1}; NaN where not evaluated"),
     "test_accuracy": Column("float64", "1", "accuracy on the test set at x^{k+1}; NaN where not evaluated"),
+    "train_suboptimality": Column("float64", "1", "f(x^k) - f*, from the known minimum f*"),
     "gradient_norm": Column("float64", "1", "2-norm of g^k, the average that the server takes its step with"),
     "clip_active": Column("float64", "1", "fraction of nodes whose clip changed the gradient"),
     "clip_threshold": Column("float64", "1", "mean over nodes of the norm above which gradients were clipped"),
@@ -54,6 +56,12 @@ def column(name: str) -> Column:
     """
     if name in KNOWN:
         return KNOWN[name]
+    if adapted := re.fullmatch(r"test_(\w+)_after_(\d+)", name):
+        what, steps = adapted.groups()
+        words = (
+            f"{what} on unseen tasks, each after {steps} steps of adaptation from x^{{k+1}}; NaN where not evaluated"
+        )
+        return Column("float64", "1", words)
     for prefix, words in (
         ("train_", "mean over nodes, at x^k"),
         ("test_", "evaluation at x^{k+1}; NaN where not done"),

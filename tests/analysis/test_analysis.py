@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -58,6 +59,53 @@ def test_plot_writes_a_picture(files, tmp_path, ending):
     output = tmp_path / "new" / f"curves.{ending}"
     done = CliRunner().invoke(main, ["plot", *map(str, files), "-o", str(output)])
     assert done.exit_code == 0, done.output
+    assert output.stat().st_size > 5000
+
+
+def test_plot_draws_the_metrics_asked_for(files, tmp_path):
+    """Every metric is a row of the picture, so more of them make it higher."""
+    from matplotlib.image import imread
+
+    heights = []
+    for metrics in (["kept"], ["kept", "test_loss", "time_send"]):
+        output = tmp_path / f"{len(metrics)}.png"
+        options = [option for name in metrics for option in ("-m", name)]
+        done = CliRunner().invoke(main, ["plot", str(files[0]), *options, "--log", "-o", str(output)])
+        assert done.exit_code == 0, done.output
+        heights.append(imread(output).shape[0])
+    assert heights[1] > 2 * heights[0]
+    done = CliRunner().invoke(main, ["plot", *map(str, files), "-m", "clip_active", "-o", str(tmp_path / "x.png")])
+    assert done.exit_code == 2 and "clip_active: not a metric of all these runs" in done.output
+
+
+def test_what_falls_far_has_a_logarithmic_axis(files):
+    run = read.load(files[0])
+    for name, values, scale in (
+        ("train_suboptimality", np.geomspace(1, 1e-6, 5), "log"),
+        ("test_loss_after_1", np.geomspace(4, 0.1, 5), "log"),
+        ("train_loss", np.linspace(2, 1, 5), "linear"),
+        ("train_loss", np.linspace(2, -1, 5), "linear"),
+        ("test_accuracy_after_1", np.geomspace(0.01, 1, 5), "linear"),
+    ):
+        run.metrics[name] = values
+        _, axis = plt.subplots()
+        plot._dress(axis, name, "iteration", [run])
+        assert axis.get_yscale() == scale, name
+        plt.close()
+
+
+def test_a_run_without_accuracy_shows_what_it_has(tmp_path):
+    raw = {"name": "sines", "iterations": 4, "step_size": 0.01, "nodes": 2, "evaluate": {"every": 2}}
+    problem = {"kind": "maml_sines", "tasks": 2, "evaluation_tasks": 10}
+    experiment.run(raw | {"problem": problem}, output=tmp_path / "sines.h5")
+    run = read.load(tmp_path / "sines.h5")
+    assert plot._metrics([run], ()) == ["train_loss", "test_loss_after_1"]
+    assert "after 1 steps of adaptation" in run.descriptions["test_loss_after_1"]
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(show.render(run))
+    assert "test_loss_after_10" in console.export_text()
+    output = tmp_path / "sines.png"
+    assert CliRunner().invoke(main, ["plot", str(run.path), "-o", str(output)]).exit_code == 0
     assert output.stat().st_size > 5000
 
 
