@@ -1,0 +1,200 @@
+"""Any PyTorch model as a problem: a module, a loss and a data set become f_i and its flat gradient."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from pmom_mpi.errors import UserError
+from pmom_mpi.layout import Layout
+from pmom_mpi.problems.base import Context
+from pmom_mpi.problems.finite_sum import FiniteSum
+from pmom_mpi.streams import Stream, generator, key
+
+try:
+    import torch
+except ImportError:
+    raise UserError("problem.kind: torch needs PyTorch, not installed here: pip install 'pmom-mpi[torch]'") from None
+
+from pmom_mpi.problems.torch_statistics import RunningStatistics
+
+Positive = Annotated[int, Field(gt=0)]
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Augment = Callable[[torch.Tensor, np.random.Generator], torch.Tensor]
+
+
+@dataclass
+class TorchModel(FiniteSum):
+    """f_i(x) = mean loss of a module over node i's batch; x holds its trainable parameters in ``parameters()`` order.
+
+    On the CPU nothing is copied: parameters are views of x, their gradients views of the gradient vector. The module is
+    in training mode for gradients and in evaluation mode for the test set, where batch norms use running statistics
+    that have moved on batch by batch in node order (`pmom_mpi.problems.torch_statistics`). Dropout and the like draw
+    from a stream of their own, so that answers depend on (seed, node, iteration) only.
+
+    Parameters
+    ----------
+    model : str
+        ``module:factory``, which returns a ``torch.nn.Module``; called after ``torch.manual_seed(seed)``, so x^0 is
+        what the factory makes of the seed.
+    arguments : dict
+        What the factory is called with, by name.
+    loss : str
+        ``cross_entropy`` (also reports the accuracy), ``mse_loss``, or ``module:function``, which makes the batch's
+        mean loss, a scalar tensor, of the module's outputs and the targets.
+    input_shape : tuple of int, optional
+        Of one sample; else samples are vectors.
+    augment : str, optional
+        ``flip``, or ``module:function``, which makes new inputs of a training batch and a ``numpy.random.Generator``.
+    device : str
+        ``cpu``, ``cuda``, ``cuda:1``, ...
+    """
+
+    model: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    loss: str = "cross_entropy"
+    input_shape: tuple[Positive, ...] | None = None
+    augment: str | None = None
+    device: str = "cpu"
+
+    def shape(self, features: int, classes: int | None) -> Layout:
+        if self.input_shape is not None and int(np.prod(self.input_shape)) != features:
+            raise UserError(f"problem.input_shape: {list(self.input_shape)} is not made of {features} features")
+        if self.loss == "cross_entropy" and classes is None:
+            raise UserError("problem.loss: cross_entropy needs data with classes; mse_loss takes real targets")
+        named = [(name, tuple(parameter.shape)) for name, parameter in self._trainable.items()]
+        return Layout(tuple(name for name, _ in named), tuple(shape for _, shape in named))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("loss", "accuracy") if self.loss == "cross_entropy" else ("loss",)
+
+    @property
+    def evaluation(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.metrics
+
+    def setup(self, context: Context) -> None:
+        self._loss: Loss = chosen("problem.loss", self.loss, LOSSES)
+        augment = self.augment
+        self._augment: Augment | None = None if augment is None else chosen("problem.augment", augment, AUGMENTS)
+        # A server that hosts no node needs x^0 only.
+        self._device = usable(self.device) if len(context.hosted) else torch.device("cpu")
+        self._module = self._make(context).to(self._device)
+        self._trainable = {name: tensor for name, tensor in self._module.named_parameters() if tensor.requires_grad}
+        self._start = torch.cat([tensor.detach().flatten().cpu() for tensor in self._trainable.values()]).numpy()
+        self._statistics = RunningStatistics(self._module)
+        self.state, self.share = self._statistics.state, self._statistics.share
+        self._gradients = torch.empty(self._start.size, dtype=torch.from_numpy(self._start).dtype, device=self._device)
+        super().setup(context)
+
+    def initial_point(self) -> np.ndarray:
+        """The parameters that the factory made."""
+        return self._start.copy()
+
+    def gradient(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> tuple[float, ...]:
+        inputs, targets = self._tensors(*self.batch(node, iteration))
+        if self._augment:
+            inputs = self._augment(inputs, generator(self.context.seed, Stream.AUGMENTATION, node, iteration))
+        torch.manual_seed(int(key(self.context.seed, Stream.DROPOUT, node, iteration)))
+        gradients = torch.from_numpy(out) if self._device.type == "cpu" else self._gradients
+        gradients.zero_()
+        self._place(x, gradients)
+        self._module.train()
+        with self._statistics.training():
+            outputs = self._module(inputs)
+            loss = self._loss(outputs, targets)
+            loss.backward()
+        if self._device.type != "cpu":
+            torch.from_numpy(out).copy_(gradients)
+        return tuple(value / len(targets) for value in self._sums(loss, outputs, targets))
+
+    def advance(self, shares: np.ndarray) -> None:
+        """The running statistics after the batches of all nodes, one after the other."""
+        self._statistics.advance(shares)
+
+    @torch.no_grad()
+    def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
+        features, wanted = self._tensors(inputs, targets)
+        self._place(x)
+        self._module.eval()
+        with self._statistics.evaluating():
+            outputs = self._module(features)
+        return self._sums(self._loss(outputs, wanted), outputs, wanted)
+
+    def _make(self, context: Context) -> torch.nn.Module:
+        factory = chosen("problem.model", self.model, {})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            try:
+                module = factory(**self.arguments)
+            except TypeError as error:
+                raise UserError(f"problem.arguments: {self.model} cannot be called with them: {error}") from None
+        if not isinstance(module, torch.nn.Module):
+            raise UserError(f"problem.model: {self.model} makes a {type(module).__name__}, not a torch.nn.Module")
+        if not any(tensor.requires_grad for tensor in module.parameters()):
+            raise UserError(f"problem.model: {self.model} makes a module without trainable parameters")
+        return module.to(torch.float64 if context.dtype == np.float64 else torch.float32)
+
+    def _place(self, x: np.ndarray, gradients: torch.Tensor | None = None) -> None:
+        """Let parameters be views of x, and their gradients views of ``gradients``, into which autograd adds."""
+        flat, bounds = torch.from_numpy(x).to(self._device), self.layout.offsets.tolist()
+        for place, tensor in enumerate(self._trainable.values()):
+            part = slice(bounds[place], bounds[place + 1])
+            tensor.data = flat[part].view(tensor.shape)
+            tensor.grad = None if gradients is None else gradients[part].view(tensor.shape)
+
+    def _tensors(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = self.input_shape or inputs.shape[1:]
+        return (
+            torch.from_numpy(inputs).view(-1, *shape).to(self._device),
+            torch.from_numpy(targets).to(self._device),
+        )
+
+    def _sums(self, loss: torch.Tensor, outputs: torch.Tensor, targets: torch.Tensor) -> tuple[float, ...]:
+        total = loss.item() * len(targets)
+        if len(self.metrics) == 1:
+            return (total,)
+        return total, float((outputs.argmax(dim=1) == targets).sum().item())
+
+
+def flip(inputs: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
+    """Every image (the last axis is its width) turned left to right with probability 1/2."""
+    chosen = torch.from_numpy(random.random(len(inputs)) < 0.5).to(inputs.device)
+    return torch.where(chosen.view(-1, *[1] * (inputs.dim() - 1)), inputs.flip(-1), inputs)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": torch.nn.functional.cross_entropy,
+    "mse_loss": torch.nn.functional.mse_loss,
+}
+AUGMENTS: dict[str, Augment] = {"flip": flip}
+
+
+def chosen(where: str, name: str, known: dict[str, Any]) -> Callable[..., Any]:
+    """One of ``known``, or the user's own ``module:name``; raises `UserError` when there is none that can be called."""
+    if name in known:
+        return known[name]
+    module, colon, function = name.partition(":")
+    if not colon:
+        raise UserError(f"{where}: needs {''.join(f'{other}, ' for other in known)}'module:name', not {name!r}")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{where}: cannot import {name!r}: {error}") from None
+    if not callable(found):
+        raise UserError(f"{where}: {name!r} is a {type(found).__name__}, which cannot be called")
+    return found
+
+
+def usable(device: str) -> torch.device:
+    """The device, once it has held a number; raises `UserError` where it cannot."""
+    try:
+        return torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"problem.device: {device!r} cannot be used here: {reason}") from None
