@@ -20,6 +20,8 @@ from pmom_mpi.errors import UserError
 PROBLEMS = {
     "mlp": "pmom_mpi.problems.mlp:MLP",
     "softmax_regression": "pmom_mpi.problems.softmax_regression:SoftmaxRegression",
+    "cnn": "pmom_mpi.problems.cnn:CNN",
+    "torch": "pmom_mpi.problems.torch_model:TorchModel",
     "least_squares": "pmom_mpi.problems.least_squares:LeastSquares",
     "logistic": "pmom_mpi.problems.logistic:Logistic",
     "nonconvex_logistic": "pmom_mpi.problems.logistic:NonconvexLogistic",

@@ -59,7 +59,7 @@ class Worker:
         self.hosted_chunks = hosted_chunks
         self.report = report
         self._problem = problem
-        self._stateful = isinstance(problem, Stateful)
+        self._stateful = problem if isinstance(problem, Stateful) else None
         self._pipeline = pipeline
         self._receive = receive
         self._checksum = checksum
@@ -90,7 +90,7 @@ class Worker:
                 t4 = perf_counter()
                 row = self.report.nodes[node]
                 row[: len(metrics) + len(statistics)] = metrics + statistics
-                if self._stateful:
-                    row[len(metrics) + len(statistics) :] = self._problem.share
+                if self._stateful is not None:
+                    row[len(metrics) + len(statistics) :] = self._stateful.share
                 yield out[:size]
                 seconds[1:] += (t2 - t1, t3 - t2, t4 - t3, perf_counter() - t4 + t1 - t0)
