@@ -71,9 +71,21 @@ class DenseNetwork(FiniteSum):
     def batch_gradient(
         self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray, out: np.ndarray
     ) -> tuple[float, ...]:
-        """Mean loss and accuracy; the weights' gradients are written by the matrix products straight into ``out``.
+        """Mean loss and accuracy; where samples are clipped, also the fraction of those that were.
 
-        Where samples are clipped, also the fraction of those that were; the l2 term is added unclipped.
+        The l2 term is added unclipped.
+        """
+        (loss, *others), _ = self.differentiate(x, inputs, targets, out)
+        if self.l2:
+            loss += 0.5 * self.l2 * add_l2(x, x.dtype.type(self.l2), out)
+        return loss, *others
+
+    def differentiate(
+        self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray, out: np.ndarray
+    ) -> tuple[tuple[float, ...], np.ndarray]:
+        """What `batch_gradient` does but for the l2 term; also the derivative with respect to a_0 W_1^T + b_1.
+
+        The weights' gradients are written by the matrix products straight into ``out``.
         """
         samples = len(targets)
         gradients = self.layout.views(out)
@@ -83,10 +95,7 @@ class DenseNetwork(FiniteSum):
         clipped = () if self._clip is None else (self._clip_samples(activations, deltas, gradients),)
         for layer, delta in enumerate(deltas):
             np.matmul(delta.T, activations[layer], out=gradients[2 * layer])
-        loss /= samples
-        if self.l2:
-            loss += 0.5 * self.l2 * add_l2(x, x.dtype.type(self.l2), out)
-        return loss, correct / samples, *clipped
+        return (loss / samples, correct / samples, *clipped), deltas[0]
 
     def _backward(
         self, x: np.ndarray, activations: list[np.ndarray], delta: np.ndarray, gradients: list[np.ndarray]
