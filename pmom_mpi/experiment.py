@@ -174,10 +174,8 @@ def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
     with blame(source):
         if group.workers > config.nodes:
             raise UserError(f"nodes: {config.nodes} cannot occupy {group.workers} workers; start fewer ranks")
-        data, shards = _divide(config)
         dtype, hosted = np.dtype(config.dtype), group.hosted(config.nodes)
-        clip = _sample_clip(config)
-        config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
+        data, shards = set_up(config, hosted)
         pipeline = Pipeline(config.bias, config.problem.layout, dtype, config.seed)
     facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
     report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
@@ -187,6 +185,20 @@ def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
         downlink, receive = SendState(downlink, config.problem), ReceiveState(receive, config.problem)
     worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
     return Part(config, raw, source, pipeline, worker, report, downlink, facts)
+
+
+def set_up(config: Config, hosted: range) -> tuple[Any, list[np.ndarray]]:
+    """Make the config's problem ready to answer for the nodes of ``hosted``; the data set and every node's rows of it.
+
+    Raises
+    ------
+    UserError
+        When data, problem and bias do not fit together.
+    """
+    data, shards = _divide(config)
+    clip, dtype = _sample_clip(config), np.dtype(config.dtype)
+    config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
+    return data, shards
 
 
 def _sample_clip(config: Config) -> float | None:

@@ -1,0 +1,29 @@
+"""``pmom check-problem``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pmom_mpi.commands.options import config_argument, print_table, set_option
+
+
+@click.command("check-problem")
+@config_argument
+@set_option
+def check_problem(config: str, overrides: tuple[str, ...]) -> None:
+    """Check CONFIG's problem: gradient against finite differences, shapes, types, determinism, evaluation.
+
+    In float64, on the first three nodes, at a point near x^0; exit status 1 when something is wrong. A small batch
+    makes it fast.
+
+    \b
+    pmom check-problem examples/localization.yaml
+    pmom check-problem configs/quickstart.yaml -s gradient.batch=16
+    """
+    from pmom_mpi import check
+
+    findings = check.check(config, overrides)
+    print_table(check.render(findings))
+    sys.exit(1 if any(finding.state == check.BAD for finding in findings) else 0)
