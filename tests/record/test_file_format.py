@@ -1,0 +1,43 @@
+"""docs/file-format.md names everything that a run file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import pytest
+
+from pmom_mpi import experiment
+
+PAGE = (Path(__file__).parents[2] / "docs" / "file-format.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    raw = {
+        "name": "page", "iterations": 2, "step_size": 0.1, "problem": {"kind": "softmax_regression"},
+        "data": {"name": "digits", "nodes": 3}, "record": {"nodes": True},
+        "bias": [{"kind": "clip_norm", "tau": 0.1}, {"kind": "top_k", "fraction": 0.1}],
+    }  # fmt: skip
+    output = tmp_path_factory.mktemp("page") / "run.h5"
+    experiment.run(raw, output=output)
+    return output
+
+
+def test_every_name_is_described(path):
+    with h5py.File(path, "r") as file:
+        names = [*file.attrs, *file["provenance"].attrs, *file["metrics"]]
+        groups = list(file)
+    assert [name for name in names if f"`{name}`" not in PAGE] == []
+    assert [name for name in groups if f"/{name}" not in PAGE] == []
+
+
+def test_data_sets_are_as_described(path):
+    with h5py.File(path, "r") as file:
+        for group, shape in (("metrics", (2,)), ("nodes", (2, 3))):
+            for data in file[group].values():
+                assert data.shape == shape and data.dtype in ("int64", "float64")
+                assert data.attrs["unit"] and data.attrs["description"]
+        assert {name.removeprefix("train_") for name in file["nodes"]} >= {"loss", "accuracy", "kept", "uplink_bits"}
+        assert file["final/x"].dtype == "float32"
+        assert all(isinstance(value, str) for value in file["provenance"].attrs.values())
