@@ -33,6 +33,6 @@ def connect() -> Alone | Group:
     if group.size == 1:
         raise UserError(
             f"{started.name} started {started.size} ranks but each sees an MPI world of size 1: launcher and MPI "
-            f"library ({group.library}) do not match; start with the mpirun of that library, or see pmom doctor"
+            f"library ({group.library.split(', package')[0]}) do not match; start with the mpirun of that library, or see pmom doctor"
         )
     return group

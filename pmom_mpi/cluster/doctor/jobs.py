@@ -12,13 +12,14 @@ from typing import Any
 
 from pmom_mpi.cluster import mpirun as launchers
 from pmom_mpi.cluster.cores import cores
-from pmom_mpi.cluster.doctor.rank import MARK
 from pmom_mpi.cluster.doctor.row import BAD, GOOD, NOTE, Row, from_error
 from pmom_mpi.cluster.environment import allocation
 from pmom_mpi.cluster.launch import compose
 from pmom_mpi.cluster.mpirun import OPEN_MPI, UNKNOWN, Library, Mpirun
 from pmom_mpi.errors import UserError
 
+MARK = "pmom-doctor "
+"""In front of what a rank prints: launchers print lines of their own."""
 JOB_SECONDS = 60
 LAUNCHER_SECONDS = 10
 """More than the ranks get: they end first, and the launcher can say so."""
@@ -46,7 +47,7 @@ def check() -> list[Row]:
         library = launchers.library()
     except UserError as error:
         return [from_error("MPI library", error)]
-    rows = [Row("MPI library", GOOD, f"mpi4py loads {library.version}")]
+    rows = [Row("MPI library", GOOD, f"mpi4py loads {' '.join(library.version.split())}")]
     try:
         mpirun = launchers.find()
     except UserError as error:
@@ -63,7 +64,8 @@ def check() -> list[Row]:
 
 def launcher(mpirun: Mpirun, library: Library) -> Row:
     """Whether the launcher is the library's own."""
-    finding = f"{mpirun.path}: {mpirun.version}"
+    named = "" if mpirun.vendor == UNKNOWN or mpirun.vendor in mpirun.version else f"{mpirun.vendor}, "
+    finding = f"{mpirun.path}: {named}{mpirun.version}"
     if mpirun.vendor == library.vendor:
         return Row("launcher", GOOD, finding)
     state, but = (

@@ -11,8 +11,7 @@ import signal
 import socket
 import sys
 
-MARK = "pmom-doctor "
-"""In front of what a rank prints: launchers print lines of their own."""
+from pmom_mpi.cluster.doctor.jobs import MARK
 
 
 def hello() -> dict[str, object]:
