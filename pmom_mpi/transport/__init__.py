@@ -31,8 +31,9 @@ def connect() -> Alone | Group:
         raise UserError(f"{started.name} started {started.size} ranks but mpi4py: {reason}; see pmom doctor") from None
     group = Group()
     if group.size == 1:
+        library = group.library.split(", package")[0]
         raise UserError(
             f"{started.name} started {started.size} ranks but each sees an MPI world of size 1: launcher and MPI "
-            f"library ({group.library.split(', package')[0]}) do not match; start with the mpirun of that library, or see pmom doctor"
+            f"library ({library}) do not match; start with the mpirun of that library, or see pmom doctor"
         )
     return group
