@@ -122,17 +122,13 @@ class LinearModel:
         if self.synthetic is not None:
             inputs, predictions, noise = self.synthetic.node(context, node)
             y = self.synthetic_targets(predictions, noise)
-            self._check_batch(len(y))
+            context.batch.check([len(y)])
             return DenseRows(inputs.astype(context.dtype)), y.astype(context.dtype)
         return self._load(context.data.train, context.shards[node])
 
     def _load(self, split: object, rows: np.ndarray) -> Shard:
         samples, labels = load(split, rows, self.context.dtype)
         return samples, self.targets(labels, self.context.data.classes).astype(self.context.dtype)
-
-    def _check_batch(self, samples: int) -> None:
-        if self.context.batch is not None:
-            self.context.batch.check([samples])
 
     def initial_point(self) -> np.ndarray:
         """The origin."""

@@ -39,7 +39,7 @@ def test_a_problem_on_3_ranks(mpirun, tmp_path, name, overrides, metric, factor)
 def test_constants_are_the_same_bits_on_any_number_of_ranks(mpirun, tmp_path):
     """x* is solved for on one rank, from all nodes' samples, of which the server of a job hosts none."""
     found = []
-    for ranks in (1, 2, 4):
+    for ranks in (1, 3):
         path = tmp_path / f"{ranks}.h5"
         words = ["run", str(CONFIGS / "logistic.yaml"), "-o", str(path), "-s", "iterations=5"]
         done = mpirun(ranks, words)
@@ -47,5 +47,5 @@ def test_constants_are_the_same_bits_on_any_number_of_ranks(mpirun, tmp_path):
         run = load(path)
         constants = {name: value for name, value in run.provenance.items() if name.startswith("problem_")}
         found.append((constants, run.metrics["train_suboptimality"].tobytes(), run.metrics["test_loss"].tobytes()))
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
     assert set(found[0][0]) == {"problem_smoothness", "problem_pl_constant", "problem_minimum"}
