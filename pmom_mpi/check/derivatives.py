@@ -1,8 +1,8 @@
 """The gradient against finite differences, in float64.
 
-Along a direction u, (8 (f(x + hu) - f(x - hu)) - (f(x + 2hu) - f(x - 2hu))) / 12h is the slope up to O(h^4) and rounding
-of order 1e-16 f / h; the first step that agrees counts, since a wrong gradient agrees at none. Directions are half the
-gradient's own and half random, within one tensor, so that a wrong tensor shows by its name.
+Along a direction u, (8 (f(x + hu) - f(x - hu)) - (f(x + 2hu) - f(x - 2hu))) / 12h is the slope up to O(h^4) and
+rounding of order 1e-16 f / h; the first step that agrees counts, since a wrong gradient agrees at none. Directions are
+half the gradient's own and half random, within one tensor, so that a wrong tensor shows by its name.
 """
 
 from __future__ import annotations

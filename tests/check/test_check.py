@@ -1,0 +1,103 @@
+"""pmom check-problem finds what is wrong, says where, and leaves right problems alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pmom_mpi import check
+from pmom_mpi.check.derivatives import _compare
+from pmom_mpi.cli import main
+
+HERE = Path(__file__).parent
+BROKEN = {
+    "WrongTensor": "finite differences, second",
+    "ForgotTerm": "finite differences, first",
+    "Adds": "gradient overwrites",
+    "LeavesOut": "gradient",
+    "ChangesX": "x after gradient",
+    "EvaluateChangesX": "x after evaluate",
+    "OwnRandomness": "same question twice",
+    "Remembers": "other order of nodes",
+    "KnowsItsRank": "on another rank",
+    "Means": "evaluate's sums",
+    "NoWeight": "evaluate",
+    "ListOfMetrics": "metrics",
+    "SamePoint": "x^0 again",
+    "DoubleOnly": "x^0 in float32",
+    "SingleLoss": "finite differences, first",
+    "Raises": "evaluation",
+}
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A function that writes a config with a problem of broken.py."""
+    monkeypatch.syspath_prepend(str(HERE))
+
+    def write(name, **changes):
+        path = tmp_path / f"{name}.yaml"
+        raw = {"iterations": 1, "step_size": 0.1, "nodes": 3, "problem": {"kind": f"broken:{name}"}} | changes
+        path.write_text(yaml.safe_dump(raw))
+        return str(path)
+
+    return write
+
+
+def bad(findings):
+    return [finding.what for finding in findings if finding.state == check.BAD]
+
+
+@pytest.mark.parametrize("name, what", BROKEN.items(), ids=BROKEN.keys())
+def test_a_broken_promise_is_found(config, name, what):
+    assert what in bad(check.check(config(name)))
+
+
+def test_a_right_problem_passes(config):
+    findings = check.check(config("Right"))
+    assert not bad(findings)
+    assert {"finite differences", "on another rank", "evaluate's sums"} <= {finding.what for finding in findings}
+
+
+def test_the_wrong_tensor_alone_is_named(config):
+    findings = check.check(config("WrongTensor"))
+    assert "finite differences, first" not in bad(findings)
+    (text,) = (finding.text for finding in findings if finding.what == "finite differences, second")
+    assert "relative error 1.0e-04" in text
+
+
+def test_exit_status_and_table(config):
+    done = CliRunner().invoke(main, ["check-problem", config("Right")])
+    assert done.exit_code == 0 and "finite differences" in done.output
+    done = CliRunner().invoke(main, ["check-problem", config("Means")])
+    assert done.exit_code == 1 and "sums, not means" in done.output
+    done = CliRunner().invoke(main, ["check-problem", config("Right"), "-s", "nodes=0"])
+    assert done.exit_code == 2 and "nodes" in done.output
+
+
+def test_a_gradient_at_a_kink_is_between_the_slopes():
+    assert _compare(lambda h: abs(h), 0.3, 1.0)[1] == "kink"
+    assert "relative error" in _compare(lambda h: abs(h), 1.5, 1.5)[1]
+    error, text = _compare(lambda h: abs(h + 1e-3), 1.0, 1.0)
+    assert text == "" and error <= 1e-6
+
+
+def test_estimates_are_not_held_against_the_derivative(config, monkeypatch):
+    import broken
+
+    monkeypatch.setattr(broken.WrongTensor, "differentiates", False, raising=False)
+    findings = check.check(config("WrongTensor"))
+    assert not bad(findings)
+    assert any(finding.state == "note" and "estimate" in finding.text for finding in findings)
+
+
+def test_built_in_problem(tmp_path):
+    raw = {
+        "iterations": 1, "step_size": 0.1, "problem": {"kind": "mlp", "hidden": [8]},
+        "data": {"name": "digits", "nodes": 4}, "gradient": {"batch": 16},
+    }  # fmt: skip
+    (tmp_path / "mlp.yaml").write_text(yaml.safe_dump(raw))
+    findings = check.check(tmp_path / "mlp.yaml")
+    assert not bad(findings) and np.isin("finite differences", [finding.what for finding in findings])
