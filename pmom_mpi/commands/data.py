@@ -37,7 +37,8 @@ def data_get(name: str) -> None:
 def data_import(name: str, path: str) -> None:
     """Bring the files at PATH into the cache as the data set NAME.
 
-    PATH is a folder of IDX files (gzip or not), an .npz or an .h5 file. Files of a known NAME must have its checksums.
+    PATH is a folder of IDX files (gzip or not), an .npz, .h5 or svmlight file. Files of a known NAME must have its
+    checksums.
 
     \b
     pmom data import mnist ~/Downloads/mnist
