@@ -1,7 +1,7 @@
 """What a convolutional layer does besides its matrix products.
 
-Images lie channel by channel, (channels, samples, height, width): a layer is then one matrix product of its weights with
-the unfolded images, and whatever is done for a channel runs through contiguous memory.
+Images lie channel by channel, (channels, samples, height, width): a layer is then one matrix product of its weights
+with the unfolded images, and whatever is done for a channel runs through contiguous memory.
 """
 
 from __future__ import annotations
@@ -16,37 +16,55 @@ NOWHERE = 4
 
 
 @numba.njit(cache=True)
+def _overlap(size, offset):
+    """The range of p in range(size) for which p + offset is in it too."""
+    return min(size, max(0, -offset)), max(0, min(size, size - offset))
+
+
+@numba.njit(cache=True)
+def _clear_outside(pixels, dy, dx):
+    """Zero what stands for pixels outside of their image in ``pixels`` (m, height, width), an image moved by dy, dx."""
+    samples, height, width = pixels.shape
+    top, bottom = _overlap(height, dy)
+    left, right = _overlap(width, dx)
+    for i in range(samples):
+        if dy != 0:
+            pixels[i, :top] = 0
+            pixels[i, bottom:] = 0
+        if dx != 0:
+            for y in range(height):
+                for x in range(left):
+                    pixels[i, y, x] = 0
+                for x in range(right, width):
+                    pixels[i, y, x] = 0
+
+
+@numba.njit(cache=True)
 def unfold(images, kernel, columns):
     """columns[(c, u, v), (i, y, x)] = images[c, i, y + u - kernel // 2, x + v - kernel // 2], zero outside.
 
+    A channel of all images is copied as a whole, moved by some rows and pixels; then the images' margins are cleared.
+
     Parameters
     ----------
-    images : ndarray, shape (channels, m, height, width)
+    images : ndarray, shape (channels, m, height, width), contiguous
     kernel : int
         Odd.
-    columns : ndarray, shape (channels * kernel**2, m * height * width)
+    columns : ndarray, shape (channels * kernel**2, m * height * width), contiguous
         Overwritten.
     """
     channels, samples, height, width = images.shape
-    half = kernel // 2
+    flat = images.reshape(channels, samples * height * width)
     for c in range(channels):
         for u in range(kernel):
             for v in range(kernel):
+                dy, dx = u - kernel // 2, v - kernel // 2
                 row = columns[(c * kernel + u) * kernel + v]
-                left, right = max(0, half - v), min(width, width + half - v)
-                for i in range(samples):
-                    for y in range(height):
-                        start = (i * height + y) * width
-                        source = y + u - half
-                        if source < 0 or source >= height or left >= right:
-                            row[start : start + width] = 0
-                            continue
-                        for x in range(left):
-                            row[start + x] = 0
-                        for x in range(left, right):
-                            row[start + x] = images[c, i, source, x + v - half]
-                        for x in range(right, width):
-                            row[start + x] = 0
+                start, stop = _overlap(row.size, dy * width + dx)
+                source, target = flat[c, start + dy * width + dx :], row[start:stop]
+                for p in range(target.size):
+                    target[p] = source[p]
+                _clear_outside(row.reshape(samples, height, width), dy, dx)
 
 
 @numba.njit(cache=True)
@@ -55,25 +73,26 @@ def fold(columns, kernel, images):
 
     Parameters
     ----------
-    columns : ndarray, shape (channels * kernel**2, m * height * width)
+    columns : ndarray, shape (channels * kernel**2, m * height * width), contiguous
+        What stands for pixels outside is set to zero.
     kernel : int
         Odd.
-    images : ndarray, shape (channels, m, height, width)
+    images : ndarray, shape (channels, m, height, width), contiguous
         Overwritten.
     """
     channels, samples, height, width = images.shape
-    half = kernel // 2
+    flat = images.reshape(channels, samples * height * width)
+    images[...] = 0
     for c in range(channels):
-        images[c] = 0
         for u in range(kernel):
             for v in range(kernel):
+                dy, dx = u - kernel // 2, v - kernel // 2
                 row = columns[(c * kernel + u) * kernel + v]
-                left, right = max(0, half - v), min(width, width + half - v)
-                for i in range(samples):
-                    for y in range(max(0, half - u), min(height, height + half - u)):
-                        start = (i * height + y) * width
-                        for x in range(left, right):
-                            images[c, i, y + u - half, x + v - half] += row[start + x]
+                _clear_outside(row.reshape(samples, height, width), dy, dx)
+                start, stop = _overlap(row.size, dy * width + dx)
+                source, target = row[start:stop], flat[c, start + dy * width + dx :]
+                for p in range(source.size):
+                    target[p] += source[p]
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)

@@ -58,8 +58,10 @@ class Stage:
     def make(cls, shape: tuple[int, int, int], out: int, kernel: int, dtype: np.dtype) -> Stage:
         channels, height, width = shape
         pixels, pooled = TILE * height * width, out * TILE * (height // 2) * (width // 2)
-        sizes = (channels * kernel**2 * pixels, out * pixels, pooled)
-        return cls(shape, out, kernel, *(np.empty(size, dtype) for size in sizes), np.empty(pooled, np.uint8))
+        return cls(
+            shape, out, kernel, np.empty(channels * kernel**2 * pixels, dtype), np.empty(out * pixels, dtype),
+            np.empty(pooled, dtype), np.empty(pooled, np.uint8),
+        )  # fmt: skip
 
     def views(self, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """columns (in * kernel^2, pixels), z, pooled and winner (channels, samples, height, width)."""
@@ -127,7 +129,8 @@ class CNN(FiniteSum):
     l2: Weight = 0.0
 
     def setup(self, context: Context) -> None:
-        self._sample_shape = getattr(getattr(context.data, "train", None), "inputs", np.empty((0, 0))).shape[1:]
+        if context.data is not None:
+            self._sample_shape = context.data.train.inputs.shape[1:]
         super().setup(context)
         self.allocate(context.dtype)
 
@@ -172,7 +175,8 @@ class CNN(FiniteSum):
             for shape, out in zip(self._shapes[:-1], self.channels, strict=True)
         ]
         features = math.prod(self._shapes[-1])
-        self._features, self._deltas = np.empty((TILE, features), dtype), np.empty((TILE, features), dtype)
+        self._images = np.empty(TILE * math.prod(self._shapes[0]), dtype)
+        self._features = np.empty((TILE, features), dtype)
         self._part = np.empty(self.layout.dimension, dtype)
 
     def initial_point(self) -> np.ndarray:
@@ -216,22 +220,21 @@ class CNN(FiniteSum):
         samples, tensors, gradients = len(targets), self.layout.views(x), self.layout.views(out)
         features = self._forward(x, inputs)
         (loss, accuracy), delta = self._head.differentiate(x[self._dense :], features, targets, out[self._dense :])
-        np.matmul(delta, tensors[2 * len(self._stages)], out=self._deltas[:samples])
-        # The features' memory is free again, and so is what each stage gave out: derivatives go there.
-        channels, height, width = self._shapes[-1]
-        images = self._stages[-1].views(samples)[2]
-        images[...] = self._deltas[:samples].reshape(samples, channels, height, width).transpose(1, 0, 2, 3)
+        # What went through a layer is no longer needed: derivatives take its place.
+        np.matmul(delta, tensors[2 * len(self._stages)], out=features)
+        pooled = [stage.views(samples)[2] for stage in self._stages]
+        pooled[-1][...] = features.reshape(samples, *self._shapes[-1]).transpose(1, 0, 2, 3)
         for place in reversed(range(len(self._stages))):
-            before = self._stages[place - 1].views(samples)[2] if place else None
             pair = gradients[2 * place], gradients[2 * place + 1]
-            self._stages[place].backward(images, tensors[2 * place], pair, before)
-            images = before
+            self._stages[place].backward(pooled[place], tensors[2 * place], pair, pooled[place - 1] if place else None)
         return loss, accuracy
 
     def _forward(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """What the dense layers see of a tile: (samples, features)."""
         tensors = self.layout.views(x)
-        images = inputs.reshape(len(inputs), *self._shapes[0]).transpose(1, 0, 2, 3)
+        channels, height, width = self._shapes[0]
+        images = _cut(self._images, (channels, len(inputs), height, width))
+        images[...] = inputs.reshape(len(inputs), *self._shapes[0]).transpose(1, 0, 2, 3)
         for place, stage in enumerate(self._stages):
             images = stage.forward(images, tensors[2 * place], tensors[2 * place + 1])
         features = self._features[: len(inputs)]

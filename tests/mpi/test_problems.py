@@ -21,7 +21,8 @@ LINEAR = [
     ("phase-retrieval", [], "train_distance", 0.5),
     ("order", ["problem.measure_every=5"], "train_suboptimality", 0.6),
 ]
-PROBLEMS = [*LINEAR]
+NETWORKS = [("cnn", [], "train_loss", 0.9)]
+PROBLEMS = [*LINEAR, *NETWORKS]
 """Config, overrides that make it short, a metric, and by which factor it falls."""
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.convolution import fold, unfold
-from pmom_mpi.problems.cnn import TILE, CNN
+from pmom_mpi.problems.cnn import CNN, TILE
 from pmom_mpi.registry import PROBLEMS, build
 
 
@@ -25,7 +25,7 @@ def relative(found, expected):
 
 SMALL = {"channels": (2, 3), "kernel": 3, "hidden": (5,)}
 CASES = [
-    (SMALL, 16),
+    (SMALL | {"channels": (2, 2)}, 16),
     (SMALL | {"hidden": (), "l2": 0.3}, 16),
     (SMALL | {"kernel": 5, "channels": (2,)}, 9),  # odd sizes lose a row and a column
     (SMALL | {"image": (2, 4, 5), "kernel": 1}, 40),
@@ -126,7 +126,16 @@ def test_what_is_not_finite_reaches_the_loss(make_data, make_context, bad):
 
 def test_layout_is_that_of_pytorch(make_data, make_context):
     problem = ready(CNN(), make_context(make_data(features=784, classes=10)))
-    assert problem.layout.names == ("filters1", "offsets1", "filters2", "offsets2", "weight1", "bias1", "weight2", "bias2")
+    assert problem.layout.names == (
+        "filters1",
+        "offsets1",
+        "filters2",
+        "offsets2",
+        "weight1",
+        "bias1",
+        "weight2",
+        "bias2",
+    )
     assert problem.layout.shapes[:5] == ((16, 1, 5, 5), (16,), (32, 16, 5, 5), (32,), (128, 32 * 7 * 7))
 
 
