@@ -1,0 +1,42 @@
+"""Run by test_bytes.py under mpirun: a whole run, with a look at what MPI received and at every rank's model.
+
+Arguments: the config, the run file. Rank 0 prints what the star counted and how many different models the ranks had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+
+from mpi4py import MPI
+
+import pmom_mpi
+from pmom_mpi.downlink import Receiver
+from pmom_mpi.transport.mpi import Group
+
+stars, models = [], []
+centre, receive = Group.centre, Receiver.__call__
+
+
+def keep(self, *arguments):
+    stars.append(centre(self, *arguments))
+    return stars[-1]
+
+
+def watch(self, payload):
+    model = receive(self, payload)
+    if payload.size:
+        models.append(hashlib.sha256(model.tobytes()).hexdigest())
+    return model
+
+
+Group.centre, Receiver.__call__ = keep, watch
+pmom_mpi.run(sys.argv[1], output=sys.argv[2], overwrite=True)
+everyone = MPI.COMM_WORLD.gather(models)
+if stars:
+    same = all(other == everyone[0] for other in everyone)
+    print(json.dumps({
+        "received": stars[0].received_bytes, "sent": stars[0].sent_bytes, "models": len(models), "same": same,
+        "ranks": len(everyone),
+    }))  # fmt: skip
