@@ -21,7 +21,7 @@ LINEAR = [
     ("phase-retrieval", [], "train_distance", 0.5),
     ("order", ["problem.measure_every=5"], "train_suboptimality", 0.6),
 ]
-NETWORKS = [("cnn", [], "train_loss", 0.9)]
+NETWORKS = [("cnn", [], "train_loss", 0.5)]
 PROBLEMS = [*LINEAR, *NETWORKS]
 """Config, overrides that make it short, a metric, and by which factor it falls."""
 
