@@ -104,7 +104,8 @@ def _curves(runs: Sequence[Run]) -> list[Curve]:
     curves = []
     for group in groups.values():
         name = group[0].name
-        label = name if names.count(name) == 1 else f"{name}: {_difference(group[0], runs)}"
+        label = name if names.count(name) == 1 else _difference(group[0], runs)
+        label = f"{name}: {label}" if 1 < names.count(name) < len(names) else label
         curves.append(Curve(f"{label} ({len(group)} seeds)" if len(group) > 1 else label, tuple(group)))
     return curves
 
@@ -204,8 +205,12 @@ def plot_reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]
 def _finish(figure: plt.Figure, grid: np.ndarray, curves: Sequence[Curve], output: Path) -> None:
     columns = 1 if max(len(curve.label) for curve in curves) > 40 else min(4, len(curves))
     handles, labels = grid[0, 0].get_legend_handles_labels()
+    names = {curve.runs[0].name for curve in curves}
+    title = names.pop() if len(names) == 1 < len(curves) else None
     figure.tight_layout()
-    figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
+    figure.legend(
+        handles, labels, title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False
+    )
     save(figure, output)
 
 
