@@ -115,6 +115,9 @@ class Recorder:
     def flush(self) -> None:
         """Write what is kept and hand it to the operating system.
 
+        The first metric (the iteration) grows last, when all others are there: as many rows as it has are complete,
+        whatever happens between.
+
         Raises
         ------
         UserError
@@ -126,13 +129,15 @@ class Recorder:
         node_rows, self._node_rows = self._node_rows, []
         try:
             with _cannot_write(self.path, f"its first {self._written} rows are safe"):
-                for name, dataset in self._metrics.items():
-                    missing = np.nan if dataset.dtype.kind == "f" else 0
-                    _extend(dataset, self._written, [row.get(name, missing) for row in rows])
+                first, *others = self._metrics
+                for name in others:
+                    self._extend(name, rows)
                 for name, dataset in self._nodes.items():
                     unknown = np.full(dataset.shape[1], np.nan)
                     _extend(dataset, self._written, [row.get(name, unknown) for row in node_rows])
                 self._file.flush()  # of the file, not of each data set: the superblock's end of the file moves along
+                self._extend(first, rows)
+                self._file.flush()
         except UserError:
             self._failed = True
             for handle in (self._file, *self._metrics.values(), *self._nodes.values()):
@@ -175,6 +180,12 @@ class Recorder:
                     file.attrs["message"] = message
                 if x is not None:
                     file["final/x"][:] = x
+
+    def _extend(self, name: str, rows: list[Mapping[str, float]]) -> None:
+        """Add these rows' values to a metric."""
+        dataset = self._metrics[name]
+        missing = np.nan if dataset.dtype.kind == "f" else 0
+        _extend(dataset, self._written, [row.get(name, missing) for row in rows])
 
     def __enter__(self) -> Recorder:
         return self
