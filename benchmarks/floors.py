@@ -98,7 +98,7 @@ def momentum() -> list[tuple[dict, str]]:
         }
         rows = {f"beta = {b}": [floor(curves[b, g]) for g in gammas] for b in BETAS}
         table(f"{name}, Top-10", [f"gamma = {g}" for g in gammas], rows)
-        panels.append(({f"beta = {b}": curves[b, 0.3] for b in BETAS}, f"Top-10, {name}, gamma = 0.3"))
+        panels.append(({f"beta = {b}": curves[b, 1.9] for b in BETAS}, f"Top-10, {name}, gamma = 1.9"))
     return panels
 
 

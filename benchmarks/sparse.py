@@ -51,14 +51,14 @@ def read(values, indices):
 
 
 def medians(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, in turn, so that the machine's moods hit all alike."""
+    """Median CPU seconds of each (other processes take none of them), in turn, so that moods hit all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(-1, rounds):
         for name, work in works.items():
-            began = time.perf_counter()
+            began = time.thread_time()
             work()
             if turn >= 0:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(time.thread_time() - began)
     return {name: statistics.median(found) for name, found in seconds.items()}
 
 
