@@ -64,7 +64,7 @@ class Split:
 
         The inputs are written into ``out`` (that shape and type) where it is given, else into a new array.
         """
-        selection = _as_slice(rows)
+        selection = as_slice(rows)
         inputs = np.empty((len(rows), self.features), dtype) if out is None else out
         inputs[...] = self.inputs[selection].reshape(len(rows), self.features)
         return self.scale(inputs), self.targets[selection].astype(target_dtype(self.targets, dtype))
@@ -85,7 +85,7 @@ def target_dtype(targets: np.ndarray, dtype: np.dtype | type) -> np.dtype | type
     return dtype if targets.dtype.kind == "f" else np.int64
 
 
-def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
+def as_slice(rows: np.ndarray) -> slice | np.ndarray:
     """Consecutive rows as a slice, which reads them in one go."""
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pmom_mpi.data.dataset import target_dtype
+from pmom_mpi.data.dataset import as_slice, target_dtype
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,13 @@ class SparseSplit:
         """Starts, indices, values (in ``dtype``) and targets (int64, or ``dtype`` if real) of the given samples."""
         begins, ends = self.starts[rows], self.starts[np.add(rows, 1)]
         starts = np.concatenate(([0], np.cumsum(ends - begins, dtype=np.int64)))
-        places = np.arange(starts[-1]) + np.repeat(begins - starts[:-1], ends - begins)
+        places: slice | np.ndarray
+        if isinstance(as_slice(rows), slice):
+            places = slice(int(begins[0]), int(ends[-1]))
+        else:
+            places = np.arange(starts[-1]) + np.repeat(begins - starts[:-1], ends - begins)
         targets = self.targets[rows].astype(target_dtype(self.targets, dtype))
-        return starts, self.indices[places], self.values[places].astype(dtype), targets
+        return starts, np.array(self.indices[places]), self.values[places].astype(dtype), targets
 
     def load(self, rows: np.ndarray, dtype: np.dtype | type) -> tuple[np.ndarray, np.ndarray]:
         """The given samples with all their zeros, for models that are not linear: (len(rows), features)."""

@@ -35,6 +35,16 @@ def test_an_epoch_uses_every_sample_once(samples, share, order, seed, node, epoc
     assert np.array_equal(np.sort(np.concatenate(rows)), np.arange(samples))
 
 
+@pytest.mark.parametrize("order", ORDERS[:3])
+def test_nodes_of_different_sizes_have_epochs_of_their_own(order):
+    """One Batch serves all nodes of a rank; in 12 iterations 9 samples are seen 4 times, 12 samples 3 times."""
+    batch, sizes, seen = Batch(3, order), {0: 9, 1: 12}, {0: [], 1: []}
+    for k in range(12):
+        for node, samples in sizes.items():
+            seen[node] += drawn(batch, samples, 5, node, [k])[0].tolist()
+    assert np.bincount(seen[0]).tolist() == [4] * 9 and np.bincount(seen[1]).tolist() == [3] * 12
+
+
 @given(order=st.sampled_from(ORDERS), visits=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=20))
 def test_the_past_does_not_matter(order, visits):
     """Hosting other nodes, resuming in the middle, going back: each draw is that of a Batch that never drew before."""
