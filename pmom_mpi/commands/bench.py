@@ -19,7 +19,7 @@ def bench() -> None:
 @click.option(
     "--size", "sizes", type=click.IntRange(1024), multiple=True, help="d; repeatable.  [default: 669706, 11181642]"
 )
-@click.option("--repeats", type=click.IntRange(1), default=9, show_default=True, help="Calls a median is taken of.")
+@click.option("--repeats", type=click.IntRange(1), default=9, show_default=True, help="Calls, the fastest counts.")
 @click.option("--link", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Gbit/s.")
 def operators(sizes: tuple[int, ...], repeats: int, link: float) -> None:
     """Time every operator: compress, encode, decode and add, in GB/s of gradient, and say on which links it pays.

@@ -18,7 +18,8 @@ from numba import njit
 
 from pmom_mpi.kernels.bits import store64, store_tail
 
-BLOCK = 512
+BLOCK = 128
+"""Small enough to follow the clusters of a gradient's large entries, large enough for a byte to be next to nothing."""
 MAX_PARAMETER = 31
 HEAD = 4
 _ONE = np.uint64(1)

@@ -54,16 +54,16 @@ def read_support(code: int, body: bytes, d: int, m: int) -> tuple[list[int], int
 
 def read_rice(section: bytes, count: int) -> tuple[list[int], int]:
     """The numbers and the section's size."""
-    blocks = -(-count // 512)
+    blocks = -(-count // 128)
     unary_bytes = struct.unpack_from("<I", section)[0]
     parameters = section[4 : 4 + blocks]
-    remainder_bits = sum(parameters[j // 512] for j in range(count))
+    remainder_bits = sum(parameters[j // 128] for j in range(count))
     remainders = section[4 + blocks :]
     unary_start = (remainder_bits + 7) // 8
     quotients = remainders[unary_start : unary_start + unary_bytes]
     numbers, at, place = [], 0, 0
     for j in range(count):
-        k = parameters[j // 512]
+        k = parameters[j // 128]
         quotient = 0
         while not bit(quotients, place):
             quotient, place = quotient + 1, place + 1
