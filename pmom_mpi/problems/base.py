@@ -58,6 +58,9 @@ class Problem(Protocol):
 
     What takes all nodes' data to find out, such as f*, one rank can find out for all: where a problem has a method
     ``solve()``, rank 0 calls it after `setup`, and every rank is handed the result by ``adopt(result)``.
+
+    Where `gradient` does not differentiate the first of its metrics on the same draws (a policy gradient, first-order
+    MAML), an attribute ``differentiates`` is False: `pmom check-problem` then holds it against no finite differences.
     """
 
     metrics: ClassVar[tuple[str, ...]]
@@ -89,8 +92,8 @@ class Problem(Protocol):
 class Stateful(Protocol):
     """What a problem has besides when its evaluation needs more than x, as the running statistics of a network do.
 
-    Such statistics move on node by node, but the nodes live on different ranks. So `Problem.gradient` leaves each node's
-    share, the server moves the state on by all shares in node order, and the state goes to the nodes with the model.
+    Such statistics move on node by node, but the nodes live on different ranks. So `Problem.gradient` leaves each
+    node's share, the server moves the state on by all shares in node order, and it goes to the nodes with the model.
     """
 
     state: np.ndarray

@@ -65,6 +65,7 @@ class CartPole:
 
     metrics: ClassVar[tuple[str, ...]] = ("loss", "cut")
     evaluation: ClassVar[tuple[str, ...]] = ("return", "return_nodes")
+    differentiates: ClassVar[bool] = False
 
     hidden: Count = 32
     init: Literal["pytorch", "glorot", "he"] = "pytorch"

@@ -90,6 +90,10 @@ class Composite:
         away = x.astype(np.float64) - self.minimizer
         return float(0.5 * away @ self._hessian @ away)
 
+    @property
+    def differentiates(self) -> bool:
+        return self.inner_samples == "exact"
+
     def gradient(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> tuple[float, float]:
         """The estimate; metrics are exact: f_i(x), and f(x) - f*."""
         if self.inner_samples == "exact":

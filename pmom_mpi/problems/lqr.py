@@ -117,6 +117,10 @@ class LQR:
         """The gradient of J_i, shape (d,), float64."""
         return self.systems[node].gradient(self._gain(x)).reshape(-1)
 
+    @property
+    def differentiates(self) -> bool:
+        return self.horizon == "infinite"
+
     @_DIVERGING
     def gradient(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> tuple[float, float]:
         """The estimate; metrics are exact: J_i, and the length of the expected estimate less the gradient."""

@@ -124,6 +124,10 @@ class MAML:
     def initial_point(self) -> np.ndarray:
         return initialize(self.init, self.layout, self.context.seed, self.context.dtype)
 
+    @property
+    def differentiates(self) -> bool:
+        return self.estimate == "exact"
+
     @_DIVERGING
     def gradient(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> tuple[float, ...]:
         """The mean over the drawn tasks; metrics are of the queries, after the estimate's adaptation."""
