@@ -22,7 +22,22 @@ LINEAR = [
     ("order", ["problem.measure_every=5"], "train_suboptimality", 0.6),
 ]
 NETWORKS = [("cnn", [], "train_loss", 0.5)]
-PROBLEMS = [*LINEAR, *NETWORKS]
+COMPOSITES = [
+    ("composite-regression", [], "train_suboptimality", 0.4),
+    ("portfolio", ["problem.inner_samples=100"], "train_suboptimality", 0.4),
+    ("maml-sines", ["evaluate.every=10", "problem.evaluation_tasks=100"], "test_loss_after_1", 0.9),
+    (
+        "maml-classes",
+        ["data.name=digits", "evaluate.every=10", "problem.queries=5", "problem.evaluation_tasks=50"],
+        "test_loss_after_10",
+        0.95,
+    ),
+]
+REINFORCEMENT = [
+    ("cartpole", ["iterations=20"], "train_loss", 3),  # minus the return: from about -20 to below -60
+    ("lqr", [], "test_suboptimality", 0.5),
+]
+PROBLEMS = [*LINEAR, *REINFORCEMENT, *NETWORKS, *COMPOSITES]
 """Config, overrides that make it short, a metric, and by which factor it falls."""
 
 
