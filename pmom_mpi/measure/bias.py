@@ -103,7 +103,7 @@ def _describe(stages: Sequence[Any], layout: Layout) -> tuple[str, str]:
     for name in ("alpha", "omega"):
         known = getattr(stages[0], name)(layout) if hasattr(stages[0], name) else None
         if known is not None:
-            return kind, f"{name} {known:.4g}"
+            return kind, f"{name} 1 - {1 - known:.2g}" if 0.999 < known < 1 else f"{name} {known:.4g}"
     return kind, ""
 
 
