@@ -46,10 +46,13 @@ class Payoff:
 
     @property
     def break_even(self) -> float:
-        """The operator wins on links slower than this (bytes a second): everywhere when inf, nowhere when 0."""
+        """The operator wins on links slower than this (bytes a second): everywhere when inf, nowhere when 0.
+
+        What sends no fewer bytes than a dense exchange saves nothing, whatever its computing takes.
+        """
         saved = self.dense_bytes - self.sent_bytes
         if saved <= 0:
-            return 0.0 if self.extra >= 0 else math.inf
+            return 0.0
         return math.inf if self.extra <= 0 else saved / self.extra
 
     @property
@@ -108,7 +111,7 @@ def sentence(found: Payoff) -> str:
     if math.isinf(found.break_even):
         lines.append("pays on any link")
     elif found.break_even == 0:
-        lines.append("pays on no link")
+        lines.append("pays on no link: it sends no fewer bytes")
     else:
         lines.append(f"pays on links slower than {decimal(int(found.break_even))}/s")
     return "\n".join(lines)

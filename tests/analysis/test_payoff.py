@@ -1,0 +1,43 @@
+"""Whether compression pays: the arithmetic, and that a run's sentence is made of the run's own numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pmom_mpi import experiment
+from pmom_mpi.analysis import read
+from pmom_mpi.analysis.payoff import Payoff, payoff, sentence
+
+SIZES = st.floats(1, 1e9)
+SECONDS = st.floats(1e-6, 10)
+
+
+@given(SIZES, SIZES, SECONDS, SECONDS, SECONDS, st.floats(1e3, 1e12))
+def test_it_pays_exactly_below_the_break_even_speed(sent, dense, compress, encode, dense_computing, link):
+    found = Payoff(sent, dense, {"compress": compress, "encode": encode}, dense_computing, link)
+    slack = 1e-9 * (found.exchange + found.dense_exchange)
+    if math.isfinite(found.break_even) and found.break_even > 0:
+        at = Payoff(sent, dense, found.stations, dense_computing, found.break_even)
+        assert at.gain == pytest.approx(0, abs=1e-6 * (at.exchange + at.dense_exchange))
+        assert (found.gain >= -slack) if link < found.break_even else (found.gain <= slack)
+    elif math.isinf(found.break_even):
+        assert found.gain >= -slack
+    else:
+        assert sent >= dense
+
+
+def test_a_run_without_compression_does_not_pay_and_says_that_there_was_no_link(tmp_path):
+    raw = {
+        "name": "dense", "iterations": 4, "step_size": 0.1, "problem": {"kind": "mlp", "hidden": [64]},
+        "data": {"name": "digits", "nodes": 3}, "bias": [{"kind": "clip_norm", "tau": 1.0}],
+    }  # fmt: skip
+    experiment.run(raw, output=tmp_path / "dense.h5")
+    run = read.load(tmp_path / "dense.h5")
+    found = payoff(run)
+    assert found.sent_bytes == run.metrics["uplink_bits"][1] / 8 == found.dense_bytes + 3 * 16
+    assert "pays on no link" in sentence(found)
+    assert "one process: nothing was sent over a link" in sentence(found)
