@@ -143,7 +143,8 @@ class StackedNetwork:
         tensors, products = self._stacked(vector), self._stacked(out)
         directions, bias_directions = tensors[::2], tensors[1::2]
         last = len(weights) - 1
-        inner, r_activations = [], [None]
+        inner: list[np.ndarray] = []
+        r_activations: list[Any] = [None]  # the inputs do not depend on the parameters
         for layer in range(last + 1):
             rz = activations[layer] @ _transposed(directions[layer])
             rz += bias_directions[layer][:, None]
