@@ -96,3 +96,28 @@ def norm(vector):
     if math.isnan(squared) or 1e-280 < squared < 1e300:
         return math.sqrt(squared)
     return _scaled_norm(vector)
+
+
+@numba.njit(cache=True)  # no fastmath: the order of the additions is the point
+def norm_in_four_lanes(vector):
+    """The 2-norm with squares summed in the vector's own type, entry j in lane j mod 4, then the lanes one by one.
+
+    What a float32 norm on one core with four-wide registers gives: for hundreds of thousands of entries it is too small
+    by parts in 10^5.
+
+    Parameters
+    ----------
+    vector : ndarray, shape (d,), float32 or float64
+    """
+    zero = vector.dtype.type(0)
+    a, b, c, d = zero, zero, zero, zero
+    whole = vector.size - vector.size % 4
+    for j in range(0, whole, 4):
+        a += vector[j] * vector[j]
+        b += vector[j + 1] * vector[j + 1]
+        c += vector[j + 2] * vector[j + 2]
+        d += vector[j + 3] * vector[j + 3]
+    total = a + b + c + d
+    for j in range(whole, vector.size):
+        total += vector[j] * vector[j]
+    return math.sqrt(total)

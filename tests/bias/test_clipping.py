@@ -227,3 +227,20 @@ def test_samples_are_clipped_from_a_config(tmp_path):
 def test_samples_that_cannot_be_clipped_are_an_error(change, words):
     with pytest.raises(UserError, match=words):
         experiment.validate(DP | change)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 401_408])
+def test_normalize_with_published_sums_adds_squares_in_four_float32_lanes(size):
+    gradient = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+    whole = size - size % 4
+    lanes = [np.cumsum(np.square(gradient[lane:whole:4]), dtype=np.float32)[-1:].sum() for lane in range(4)]
+    total = np.float32(0)
+    for part in [*lanes, *np.square(gradient[whole:])]:
+        total = np.float32(total + np.float32(part))
+    found, exact = gradient.copy(), gradient.copy()
+    step = Step(0, 0, 0, Layout.flat(size))
+    Normalize(sums="published").apply(found, step)
+    np.testing.assert_array_equal(found, gradient / np.sqrt(total))
+    Normalize().apply(exact, step)
+    off = abs(found[0] / exact[0] - 1)
+    assert off < 1e-6 if size < 1000 else 1e-6 < off < 1e-4  # it matters where the published runs have large tensors
