@@ -18,8 +18,8 @@ WINDOW = 25
 """Iterations in the running mean of what is measured on batches; of the final training loss, the last so many."""
 
 METRICS = {"train_loss": f"training loss, mean of {WINDOW} iterations", "test_accuracy": "test accuracy"}
-STYLES = ("-", (0, (4, 1.5)), ":", "-.")
-"""A line style a momentum parameter."""
+LOWEST_ACCURACY = 0.8
+"""Where the axis of the accuracy begins, unless a run ends below."""
 
 
 @dataclass(frozen=True)
@@ -91,47 +91,46 @@ def table(found: Sequence[Method], accuracy: float) -> Table:
 
 
 def plot(found: Sequence[Method], output: str | Path) -> None:
-    """Draw training loss and test accuracy against iterations and against bits; colour: method, line: beta."""
+    """Draw training loss and test accuracy against iterations and against bits, a row a metric and beta."""
     names = list(dict.fromkeys(method.name for method in found))
     betas = sorted({method.beta for method in found})
-    figure, grid = plt.subplots(len(METRICS), 2, figsize=(13, 9), squeeze=False, sharey="row")
-    for row, (name, label) in zip(grid, METRICS.items(), strict=True):
-        for column, axis in enumerate(row):
-            for method in found:
-                color = COLORS[names.index(method.name) % len(COLORS)]
-                _draw(axis, method, name, column, color, STYLES[betas.index(method.beta) % len(STYLES)])
-            _dress(axis, column)
-        row[0].set_ylabel(label)
+    figure, grid = plt.subplots(len(METRICS) * len(betas), 2, figsize=(13, 14), squeeze=False, sharex="col")
+    for name, rows in zip(METRICS, np.split(grid, len(METRICS)), strict=True):
+        for value, axes in zip(betas, rows, strict=True):
+            axes[0].set_ylabel(f"{METRICS[name]}, beta {value:g}")
+            for column, axis in enumerate(axes):
+                if axis is not rows[0, 0]:
+                    axis.sharey(rows[0, 0])
+                for method in (method for method in found if method.beta == value):
+                    _draw(axis, method, name, column, COLORS[names.index(method.name) % len(COLORS)])
+                _dress(axis)
     grid[0, 0].set_yscale("log")
-    final = [curve(run, "test_accuracy")[2][-1] for method in found for run in method.runs]
-    grid[1, 0].set_ylim(min(0.8, min(final)), None)
+    if min(curve(run, "test_accuracy")[2][-1] for method in found for run in method.runs) > LOWEST_ACCURACY:
+        grid[-1, 0].set_ylim(bottom=LOWEST_ACCURACY)
+    grid[-1, 0].set_xlabel("iteration k")
+    grid[-1, 1].set_xlabel("uplink bits a node")
+    grid[-1, 1].set_xscale("log")
     keys = [Line2D([], [], color=COLORS[i % len(COLORS)], label=name) for i, name in enumerate(names)]
-    keys += [Line2D([], [], color="0.3", ls=STYLES[i], label=f"beta {value:g}") for i, value in enumerate(betas)]
     figure.tight_layout()
-    figure.legend(
-        handles=keys, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(keys), columnspacing=1.4, frameon=False
-    )
+    figure.legend(handles=keys, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(keys), frameon=False)
     save(figure, Path(output))
 
 
-def _draw(axis: Axes, method: Method, name: str, column: int, color: str, style: object) -> None:
+def _draw(axis: Axes, method: Method, name: str, column: int, color: str) -> None:
     curves = [curve(run, name) for run in method.runs]
     rows = min(len(values) for _, _, values in curves)
     place = np.mean([part[column][:rows] for part in curves], axis=0)
     values = np.stack([part[2][:rows] for part in curves])
-    axis.plot(place, values.mean(axis=0), color=color, linestyle=style, linewidth=1.4)
+    axis.plot(place, values.mean(axis=0), color=color, linewidth=1.4)
     if len(values) > 1:
-        axis.fill_between(place, values.min(axis=0), values.max(axis=0), color=color, alpha=0.12, linewidth=0)
+        axis.fill_between(place, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
 
 
-def _dress(axis: Axes, column: int) -> None:
-    axis.set_xlabel("uplink bits a node" if column else "iteration k")
+def _dress(axis: Axes) -> None:
     axis.grid(True, color="0.9", linewidth=0.8)
     axis.set_axisbelow(True)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    if column:
-        axis.set_xscale("log")
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
