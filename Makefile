@@ -60,7 +60,7 @@ bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor
 paper: $(VENV)/.run  ## all published MNIST settings and seeds against their curves (hours; needs the data set mnist)
 	$(BIN)/pmom reproduce mnist -n $(RANKS) --setting '*' --seeds 0,1,2,3,4 --plot results/reproduce/all.png
 
-compare: $(VENV)/.run  ## compressors side by side, with and without momentum (4 minutes; needs the data set mnist)
+compare: $(VENV)/.run  ## compressors side by side, with and without momentum (minutes; needs the data set mnist)
 	$(BIN)/python benchmarks/comparison.py
 
 clean:  ## remove what was made, results excepted
