@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,27 +11,22 @@ from typing import Any, Protocol
 import numpy as np
 
 from pmom_mpi import config as configs
-from pmom_mpi.bias.clipping import sample_clip
-from pmom_mpi.bias.pipeline import Pipeline
+from pmom_mpi import preparation
 from pmom_mpi.config import Config
-from pmom_mpi.data import heterogeneity, open_dataset, partition
-from pmom_mpi.downlink import Receiver, Sender
 from pmom_mpi.errors import UserError, blame
 from pmom_mpi.failures import EXIT_CODES, SERVER, agree, give_up, text_of
-from pmom_mpi.problems.base import CONSTANTS, Context, Problem, Stateful
+from pmom_mpi.preparation import Part
+from pmom_mpi.problems.base import CONSTANTS, Problem
 from pmom_mpi.record.columns import column, node_column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
-from pmom_mpi.server import Dense, Downlink, NodeRow, Row, Server
-from pmom_mpi.state import ReceiveState, SendState
+from pmom_mpi.server import NodeRow, Row, Server
 from pmom_mpi.transport import connect
-from pmom_mpi.transport.alone import Alone
-from pmom_mpi.transport.base import Interrupted, Report, block
+from pmom_mpi.transport.base import Interrupted, block
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.wire import codec
 from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.wire.values.raw import Raw
-from pmom_mpi.worker import Worker, blank_report
 
 DENSE_TRIALS = 5
 
@@ -102,10 +97,10 @@ def run(
     """
     group = connect()
     try:
-        read = agree(group, lambda: _read(config, overrides, output) if group.rank == SERVER else None)
+        read = agree(group, lambda: preparation.read(config, overrides, output) if group.rank == SERVER else None)
         raw, source, folders = group.share(read)
         configs.allow_modules(folders)
-        part = agree(group, lambda: _prepare(group, raw, source))
+        part = agree(group, lambda: preparation.make(group, raw, source))
         _solve(group, part)
         link = group.link_speed()
         if group.rank != SERVER:
@@ -115,122 +110,6 @@ def run(
         return _serve(group, part, recorder, watcher)
     finally:
         group.close()
-
-
-@dataclass(frozen=True)
-class Part:
-    """What every rank has made of the config before the first iteration."""
-
-    config: Config
-    raw: Mapping[str, Any]
-    source: str
-    pipeline: Pipeline
-    worker: Worker
-    report: Report
-    downlink: Downlink
-    facts: dict[str, float]
-    """What is known of the data's division, for the run file."""
-
-
-def _read(
-    config: str | Path | Mapping[str, Any], overrides: Iterable[str], output: str | Path | None
-) -> tuple[dict[str, Any], str, list[str]]:
-    if isinstance(config, Mapping):
-        return configs.amend(config, overrides, output), "config", [str(Path.cwd())]
-    raw = configs.amend(configs.load(config), overrides, output)
-    return raw, str(config), [str(Path.cwd()), str(Path(config).resolve().parent)]
-
-
-def prepare(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Part:
-    """All nodes set up in this process, as for a run; raises `UserError` as `run` does."""
-    raw, source, folders = _read(config, overrides, None)
-    configs.allow_modules(folders)
-    return _prepare(Alone(), raw, source)
-
-
-def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> list[str]:
-    """Everything that `run` checks before its first iteration, without running; what was found, a line each.
-
-    Raises
-    ------
-    UserError
-        As `run`.
-    """
-    part = prepare(config, overrides)
-    checked, dimension = part.config, part.config.problem.layout.dimension
-    lines = [
-        f"{part.source}: valid",
-        f"{checked.iterations} iterations on {checked.nodes} nodes, d = {dimension:,} ({checked.dtype})",
-        f"bias: {' -> '.join(map(str, checked.bias)) or 'none'}",
-        f"momentum: {checked.momentum}",
-        f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if Path(checked.output).exists() else ""),
-    ]
-    return lines + [f"data: {name} = {value:.4g}" for name, value in part.facts.items()]
-
-
-def _prepare(group: Any, raw: Mapping[str, Any], source: str) -> Part:
-    """Set this rank up: its nodes' data, buffers, the bias of its gradients."""
-    config = configs.from_raw(raw, source)
-    with blame(source):
-        if group.workers > config.nodes:
-            raise UserError(f"nodes: {config.nodes} cannot occupy {group.workers} workers; start fewer ranks")
-        dtype, hosted = np.dtype(config.dtype), group.hosted(config.nodes)
-        data, shards = set_up(config, hosted)
-        pipeline = Pipeline(config.bias, config.problem.layout, dtype, config.seed)
-    facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
-    report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
-    chunks = group.hosted(config.problem.chunks)
-    downlink, receive = _downlink(config)
-    if isinstance(config.problem, Stateful):
-        downlink, receive = SendState(downlink, config.problem), ReceiveState(receive, config.problem)
-    worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
-    return Part(config, raw, source, pipeline, worker, report, downlink, facts)
-
-
-def set_up(config: Config, hosted: range) -> tuple[Any, list[np.ndarray]]:
-    """Make the config's problem ready to answer for the nodes of ``hosted``; the data set and every node's rows of it.
-
-    Raises
-    ------
-    UserError
-        When data, problem and bias do not fit together.
-    """
-    data, shards = _divide(config)
-    clip, dtype = _sample_clip(config), np.dtype(config.dtype)
-    config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
-    return data, shards
-
-
-def _sample_clip(config: Config) -> float | None:
-    """To what norm the problem is to clip every sample's gradient."""
-    tau = sample_clip(config.bias)
-    if tau is not None and not getattr(config.problem, "clips_samples", False):
-        kind = type(config.problem).__name__
-        raise UserError(f"bias[0]: clip_per_sample: problem {kind} cannot clip single samples; mlp can")
-    if sample_clip(config.downlink) is not None:
-        raise UserError("downlink[0]: clip_per_sample clips gradients of samples; a model's change has none")
-    return tau
-
-
-def _downlink(config: Config) -> tuple[Downlink, Callable[[np.ndarray], np.ndarray]]:
-    """The two ends of the model's way to the nodes: dense, or compressed changes that every rank adds up (EF21-P)."""
-    if not config.downlink:
-        return Dense(), lambda model: model.view(config.dtype)
-    start = config.problem.initial_point()
-    pipeline = Pipeline(config.downlink, config.problem.layout, np.dtype(config.dtype), config.seed)
-    server = config.nodes  # random draws as those of one more node
-    sender = Sender(start, lambda change, k: pipeline.apply(change, server, k)[0], config.wire.checksum)
-    return sender, Receiver(start)
-
-
-def _divide(config: Config) -> tuple[Any, list[np.ndarray]]:
-    """The data set and the rows of every node's shard; nothing for a problem that makes its own data."""
-    if config.data is None:
-        return None, []
-    data = open_dataset(config.data)
-    shards = partition(config.data, data.train.targets, config.seed)
-    config.gradient.check([len(rows) for rows in shards])
-    return data, shards
 
 
 def _work(group: Any, part: Part) -> Result:

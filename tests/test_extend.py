@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmom_mpi import experiment
+from pmom_mpi import preparation
 from pmom_mpi.analysis import read
 from pmom_mpi.errors import UserError
 from pmom_mpi.measure.bias import measure
@@ -50,4 +50,4 @@ def test_its_bias_is_measured_like_that_of_any_other():
 )
 def test_their_keys_are_checked_like_those_of_any_other(override, words):
     with pytest.raises(UserError, match=words):
-        experiment.validate(CONFIG, [override])
+        preparation.validate(CONFIG, [override])

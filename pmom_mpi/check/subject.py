@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pmom_mpi import config as configs
-from pmom_mpi import experiment
+from pmom_mpi import preparation
 from pmom_mpi.errors import blame
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.streams import Stream, generator
@@ -65,7 +65,7 @@ class Subject:
         """A new problem of that type, set up as a rank that hosts these nodes would."""
         config = configs.from_raw({**self.raw, "dtype": dtype}, self.source)
         with blame(self.source):
-            experiment.set_up(config, hosted)
+            preparation.set_up(config, hosted)
             problem = config.problem
             if hasattr(problem, "solve"):
                 problem.adopt(problem.solve())

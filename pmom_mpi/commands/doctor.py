@@ -17,8 +17,8 @@ def doctor(folder: str) -> None:
     \b
     pmom doctor results/
     """
-    from pmom_mpi.cluster import doctor as checks
+    from pmom_mpi.cluster.doctor import checkup, render
 
-    rows = checks.checkup(folder)
-    print_table(checks.render(rows))
+    rows = checkup(folder)
+    print_table(render(rows))
     sys.exit(1 if any(row.state == "bad" for row in rows) else 0)

@@ -69,7 +69,7 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
     \b
     pmom validate configs/quickstart.yaml -s bias.0.k=1e9
     """
-    from pmom_mpi import experiment
+    from pmom_mpi import preparation
 
-    for line in experiment.validate(config, overrides):
+    for line in preparation.validate(config, overrides):
         click.echo(line)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from pmom_mpi import experiment, registry
+from pmom_mpi import experiment, preparation, registry
 from pmom_mpi.bias.clipping import ClipPerSample
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.layout import Layout
@@ -131,7 +131,7 @@ def measure(
         Draws of a random operator, for each node.
     """
     x = _point(config, overrides, iterations)
-    part = experiment.prepare(config, overrides)
+    part = preparation.prepare(config, overrides)
     problem, seed = part.config.problem, part.config.seed
     x = problem.initial_point() if x is None else x
     hosted = range(part.config.nodes if nodes is None else min(nodes, part.config.nodes))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pmom_mpi import experiment, registry
+from pmom_mpi import experiment, preparation, registry
 from pmom_mpi.analysis import read
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.clipping import ClipAdaptive, ClipNorm, ClipSmooth, ClipValue, Normalize
@@ -226,7 +226,7 @@ def test_samples_are_clipped_from_a_config(tmp_path):
 )
 def test_samples_that_cannot_be_clipped_are_an_error(change, words):
     with pytest.raises(UserError, match=words):
-        experiment.validate(DP | change)
+        preparation.validate(DP | change)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 401_408])

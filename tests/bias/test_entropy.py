@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pmom_mpi import experiment
+from pmom_mpi import experiment, preparation
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.bias.sign import ScaledSign
@@ -21,7 +21,7 @@ CONFIG = {
 def gradients(tmp_path_factory):
     """The layout, and gradients of two nodes at x^0 and x^20."""
     x = experiment.run(CONFIG, output=tmp_path_factory.mktemp("entropy") / "run.h5").x
-    problem = experiment.prepare(CONFIG).config.problem
+    problem = preparation.prepare(CONFIG).config.problem
     found = []
     for point in (problem.initial_point(), x):
         for node in (0, 7):
