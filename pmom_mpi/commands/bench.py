@@ -32,7 +32,7 @@ def operators(sizes: tuple[int, ...], repeats: int, link: float) -> None:
     """
     from pmom_mpi.measure import speed
 
-    for size in sizes:
+    for size in sizes or SIZES:
         gradient = speed.gradient_of(size)
         print_table(speed.render_operators(size, speed.operators(gradient, repeats), link * 1e9 / 8))
         print_table(speed.render_references(size, speed.references(gradient, repeats)))

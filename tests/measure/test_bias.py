@@ -49,7 +49,7 @@ def test_iterations_move_the_point():
     assert start.errors != later.errors
 
 
-def test_the_commands_print(tmp_path):
+def test_the_commands_print(tmp_path, monkeypatch):
     path = tmp_path / "measured.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
     done = CliRunner().invoke(main, ["bias", str(path), "-s", "bias={kind: scaled_sign}", "--iterations", "2"])
@@ -61,3 +61,5 @@ def test_the_commands_print(tmp_path):
     assert done.exit_code == 0, done.output
     for words in ("d = 4,096", "1 Gbit/s", "power_sgd rank 2", "terngrad", "copy"):
         assert words in done.output
+    monkeypatch.setattr("pmom_mpi.commands.bench.SIZES", (2048,))
+    assert "d = 2,048" in CliRunner().invoke(main, ["bench", "operators", "--repeats", "1"]).output
