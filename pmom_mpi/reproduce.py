@@ -16,8 +16,9 @@ from pmom_mpi.transport import connect
 
 @dataclass(frozen=True)
 class Comparison:
-    """One run held against its published curve; ``deviation`` is the largest difference of each metric."""
+    """One run held against its published curve; ``deviation`` is what `published.deviation` says of each metric."""
 
+    what: str
     setting: str
     seed: int
     run: read.Run
@@ -25,7 +26,12 @@ class Comparison:
 
 
 def reproduce(
-    settings: Sequence[str], seeds: Sequence[int], iterations: int, folder: Path, watcher: experiment.Watcher | None
+    settings: Sequence[str],
+    seeds: Sequence[int],
+    iterations: int,
+    folder: Path,
+    watcher: experiment.Watcher | None,
+    what: str = "mnist",
 ) -> list[Comparison]:
     """Run each setting and seed whose run file is not there yet; comparisons of all of them on rank 0, none elsewhere.
 
@@ -34,24 +40,26 @@ def reproduce(
     """
     if any(not 0 <= seed < published.SEEDS for seed in seeds):
         raise UserError(f"--seeds: published seeds are 0 to {published.SEEDS - 1}, not {', '.join(map(str, seeds))}")
-    wanted = [(setting, seed) for setting in published.settings(settings) for seed in seeds]
-    paths = {(setting, seed): folder / f"{setting}-seed{seed}.h5" for setting, seed in wanted}
+    wanted = [(setting, seed) for setting in published.settings(settings, what) for seed in seeds]
+    prefix = "" if what == "mnist" else f"{what}-"
+    paths = {(setting, seed): folder / f"{prefix}{setting}-seed{seed}.h5" for setting, seed in wanted}
     group = connect()
     missing = group.share([key for key in wanted if not _there(paths[key], iterations)])
     rank = group.rank
     group.close()
     for setting, seed in missing:
-        raw = published.config(setting, seed, iterations, str(paths[setting, seed]))
+        raw = published.config(setting, seed, iterations, str(paths[setting, seed]), what)
         result = experiment.run(raw, overwrite=True, watcher=watcher)
         if result.exit_code:
             raise SystemExit(result.exit_code)
-    return [_compare(setting, seed, paths[setting, seed], iterations) for setting, seed in wanted] if rank == 0 else []
+    return [_compare(what, *key, paths[key], iterations) for key in wanted] if rank == 0 else []
 
 
-def _compare(setting: str, seed: int, path: Path, iterations: int) -> Comparison:
+def _compare(what: str, setting: str, seed: int, path: Path, iterations: int) -> Comparison:
     run = read.load(path)
     metrics = {name: values[:iterations] for name, values in run.metrics.items()}
-    return Comparison(setting, seed, replace(run, metrics=metrics), published.deviation(metrics, setting, seed))
+    away = published.deviation(metrics, setting, seed, what)
+    return Comparison(what, setting, seed, replace(run, metrics=metrics), away)
 
 
 def _there(path: Path, iterations: int) -> bool:
@@ -63,9 +71,11 @@ def _there(path: Path, iterations: int) -> bool:
 
 def table(comparisons: Sequence[Comparison]) -> Table:
     """The largest deviations, a row a run."""
-    made = Table("setting", "seed", "iterations", *(f"{name}" for name in comparisons[0].deviation))
+    spread = comparisons[0].what == "fashion"
+    names = (f"{name} / std" if spread else name for name in comparisons[0].deviation)
+    made = Table("setting", "seed", "iterations", *names)
     for found in comparisons:
-        numbers = (f"{value:.1e}" for value in found.deviation.values())
+        numbers = (f"{value:.2f}" if spread else f"{value:.1e}" for value in found.deviation.values())
         made.add_row(found.setting, str(found.seed), str(found.run.iterations), *numbers)
     return made
 
@@ -75,7 +85,7 @@ def plot(comparisons: Sequence[Comparison], output: str | Path) -> None:
     from pmom_mpi.analysis.plot import plot_reproduction  # matplotlib takes a second to import
 
     pairs = [
-        (f"{found.setting}, seed {found.seed}", found.run, published.curve(found.setting, found.seed))
+        (f"{found.setting}, seed {found.seed}", found.run, published.curve(found.setting, found.seed, found.what))
         for found in comparisons
     ]
     plot_reproduction(pairs, output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -13,20 +14,69 @@ import numpy as np
 from pmom_mpi.errors import UserError
 
 SEEDS = 5
-ITERATIONS = 200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What the published experiments on one data set have in common.
+
+    Attributes
+    ----------
+    file : str
+        Their curves: of every seed (``mnist``), or mean and standard deviation over the seeds (``fashion``).
+    iterations : int
+    default : str
+        The setting that is run unless told otherwise.
+    experiment : dict
+        Keys of their configs.
+    """
+
+    file: str
+    iterations: int
+    default: str
+    experiment: dict[str, Any]
+
+
+FIGURES = {
+    "mnist": Figure(
+        "mnist.npz",
+        200,
+        "top_k-67000-beta0.1",
+        {
+            "step_size": 0.5,
+            "problem": {"kind": "mlp", "hidden": [512, 512], "init": "pytorch"},
+            "data": {"name": "mnist", "nodes": 100, "partition": "contiguous"},
+        },
+    ),
+    "fashion": Figure(
+        "fashion_resnet18.npz",
+        300,
+        "top_k-111816-beta0.1",
+        {
+            "step_size": 0.3,
+            "problem": {
+                "kind": "torch",
+                "model": "pmom_mpi.problems.torch_resnet:resnet18",
+                "input_shape": [1, 28, 28],
+                "augment": "flip",
+            },
+            "data": {"name": "fashion-mnist", "nodes": 100, "partition": "contiguous"},
+        },
+    ),
+}
 
 
 @cache
-def _mnist() -> tuple[list[str], list[str], np.ndarray]:
+def _read(what: str) -> tuple[list[str], list[str], np.ndarray]:
     with (
-        resources.as_file(resources.files("pmom_mpi.analysis") / "published" / "mnist.npz") as path,
+        resources.as_file(resources.files("pmom_mpi.analysis") / "published" / FIGURES[what].file) as path,
         np.load(path) as file,
     ):
         return file["settings"].tolist(), file["columns"].tolist(), file["curves"]
 
 
-def settings(patterns: Iterable[str] = ("*",)) -> list[str]:
-    """The published MNIST settings that match any of the patterns (``top_k-*-beta0.1``), in their order.
+def settings(patterns: Iterable[str] = ("*",), what: str = "mnist") -> list[str]:
+    """The published settings of a figure (a key of `FIGURES`) that match any of the patterns, in their order.
 
     Raises
     ------
@@ -38,7 +88,7 @@ def settings(patterns: Iterable[str] = ("*",)) -> list[str]:
     >>> settings(["clip_norm-1-*"])
     ['clip_norm-1-beta0.01', 'clip_norm-1-beta0.1', 'clip_norm-1-beta1']
     """
-    names = _mnist()[0]
+    names = _read(what)[0]
     chosen: set[str] = set()
     for pattern in patterns:
         found = fnmatch.filter(names, pattern)
@@ -48,14 +98,23 @@ def settings(patterns: Iterable[str] = ("*",)) -> list[str]:
     return [name for name in names if name in chosen]
 
 
-def curve(setting: str, seed: int) -> dict[str, np.ndarray]:
-    """Published train_loss, train_accuracy, test_loss, test_accuracy, each of shape (200,)."""
-    names, columns, curves = _mnist()
-    found = curves[names.index(setting), seed]
-    return {column: found[:, place].astype(np.float64) for place, column in enumerate(columns)}
+def curve(setting: str, seed: int, what: str = "mnist") -> dict[str, np.ndarray]:
+    """Published train_loss, train_accuracy, test_loss, test_accuracy, each of shape (iterations,).
+
+    Of the seed, or for ``fashion``, where only that was published, the mean over the seeds.
+    """
+    found = _columns(setting, seed, what)
+    return {name.removesuffix("_mean"): values for name, values in found.items() if not name.endswith("_std")}
 
 
-def config(setting: str, seed: int, iterations: int, output: str) -> dict[str, Any]:
+def _columns(setting: str, seed: int, what: str) -> dict[str, np.ndarray]:
+    names, columns, curves = _read(what)
+    found = curves[names.index(setting)]
+    rows = found[seed] if found.ndim == 3 else found
+    return dict(zip(columns, rows.T.astype(np.float64), strict=True))
+
+
+def config(setting: str, seed: int, iterations: int, output: str, what: str = "mnist") -> dict[str, Any]:
     """The experiment of a published curve, as a config file would hold it."""
     method, _, beta = setting.rpartition("-beta")
     name, _, parameter = method.partition("-")
@@ -64,14 +123,14 @@ def config(setting: str, seed: int, iterations: int, output: str) -> dict[str, A
         stage["k"] = int(parameter)
     elif name == "clip_norm":
         stage["tau"] = float(parameter)
+    elif name == "normalize":
+        stage["sums"] = "published"
     return {
         "name": setting,
         "seed": seed,
         "iterations": iterations,
-        "step_size": 0.5,
+        **FIGURES[what].experiment,
         "momentum": {"kind": "ema", "beta": float(beta)},
-        "problem": {"kind": "mlp", "hidden": [512, 512], "init": "pytorch"},
-        "data": {"name": "mnist", "nodes": 100, "partition": "contiguous"},
         "gradient": {"batch": "full"},
         "bias": [stage],
         "evaluate": {"every": 1},
@@ -80,17 +139,21 @@ def config(setting: str, seed: int, iterations: int, output: str) -> dict[str, A
     }
 
 
-def deviation(metrics: Mapping[str, np.ndarray], setting: str, seed: int) -> dict[str, float]:
+def deviation(metrics: Mapping[str, np.ndarray], setting: str, seed: int, what: str = "mnist") -> dict[str, float]:
     """The largest absolute difference between a run's metrics and the published ones, over the run's iterations.
 
+    For ``fashion``, the largest distance from the published mean, in published standard deviations of that iteration.
     A value that is NaN in one of the two only counts as infinitely far away.
     """
-    published = curve(setting, seed)
-    return {name: _largest(np.asarray(metrics[name], np.float64), values) for name, values in published.items()}
+    published, unit = curve(setting, seed, what), _columns(setting, seed, what)
+    return {
+        name: _largest(np.asarray(metrics[name], np.float64), values, unit.get(f"{name}_std", np.ones_like(values)))
+        for name, values in published.items()
+    }
 
 
-def _largest(ours: np.ndarray, published: np.ndarray) -> float:
+def _largest(ours: np.ndarray, published: np.ndarray, unit: np.ndarray) -> float:
     published = published[: len(ours)]
-    away = np.abs(ours - published)
+    away = np.abs(ours - published) / unit[: len(ours)]
     away[np.isnan(ours) != np.isnan(published)] = np.inf
     return float(np.nanmax(away)) if len(away) else 0.0
