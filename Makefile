@@ -11,7 +11,7 @@ RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
 DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 
-.PHONY: help setup setup-dev run test test-slow lint format bench paper compare clean
+.PHONY: help setup setup-dev run test test-slow lint format bench paper paper-resnet compare clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,10 @@ bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor
 
 paper: $(VENV)/.run  ## all published MNIST settings and seeds against their curves (hours; needs the data set mnist)
 	$(BIN)/pmom reproduce mnist -n $(RANKS) --setting '*' --seeds 0,1,2,3,4 --plot results/reproduce/all.png
+
+paper-resnet: $(VENV)/.run  ## 3 iterations of ResNet-18 on Fashion-MNIST, n = 100, against the published band (minutes; PyTorch)
+	$(PIP) torch
+	$(BIN)/pmom reproduce fashion -n $(RANKS) --setting clip_norm-1-beta0.1 --iterations 3
 
 compare: $(VENV)/.run  ## compressors side by side, with and without momentum (minutes; needs the data set mnist)
 	$(BIN)/python benchmarks/comparison.py

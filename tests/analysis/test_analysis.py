@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -138,3 +139,29 @@ def test_deviation_is_the_largest_difference():
     assert published.deviation(ours, "none-beta1", 2)["train_loss"] == pytest.approx(0.25)
     ours["train_loss"][3] = np.nan
     assert published.deviation(ours, "none-beta1", 2)["train_loss"] == np.inf
+
+
+def test_fashion_curves_are_means_and_deviations_are_in_standard_deviations():
+    assert len(published.settings(what="fashion")) == 40
+    curve = published.curve("clip_norm-1-beta0.1", 0, "fashion")
+    assert set(curve) == {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
+    assert curve["train_loss"].shape == (300,) and curve["train_loss"][0] == pytest.approx(2.548266)
+    ours = {name: values[:5].copy() for name, values in curve.items()}
+    ours["train_loss"][0] += 2 * 0.09762444
+    away = published.deviation(ours, "clip_norm-1-beta0.1", 0, "fashion")
+    assert away["train_loss"] == pytest.approx(2) and away["test_loss"] == 0
+
+
+@pytest.mark.parametrize("method", ["none", "clip_norm-1", "normalize", "top_k-111816", "top_k-1118164"])
+def test_fashion_configs_are_those_of_the_published_settings(method):
+    folder = Path(__file__).parents[2] / "configs" / "paper"
+    names = {
+        "none": "none", "clip_norm-1": "clip1", "normalize": "normalize", "top_k-111816": "top1",
+        "top_k-1118164": "top10",
+    }  # fmt: skip
+    raw = published.config(f"{method}-beta0.1", 0, 300, "x.h5", "fashion")
+    ours = configs.load(folder / f"fashion-resnet18-{names[method]}.yaml")
+    made = [configs.from_raw(config | {"output": "x.h5", "name": "x"}) for config in (raw, ours)]
+    for key in ("step_size", "momentum", "problem", "data", "gradient"):
+        assert getattr(made[0], key) == getattr(made[1], key), key
+    assert [stage for stage in made[0].bias if type(stage).__name__ != "Identity"] == list(made[1].bias)
