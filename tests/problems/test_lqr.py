@@ -59,13 +59,13 @@ def test_expected_estimate_is_the_gradient_of_the_truncated_cost(make_context):
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_bias_falls_with_the_horizon(make_context, noise):
-    """No faster than gamma^H times what is left of the first state, no slower than gamma^H: the noise never ends."""
+    """Like gamma^H up to a factor that hardly changes, since exploration never lets the state come to rest."""
     problem = ready(make_context(None), noise=noise, episodes="exact")
     x = stabilising(problem)
     exact, gamma, horizons = problem.exact_gradient(x, 0), 0.95, (10, 20, 40, 80, 160)
     bias = [np.linalg.norm(replace_horizon(problem, h).expected_gradient(x, 0) - exact) for h in horizons]
     assert all(later < earlier for earlier, later in pairwise(bias))
-    for i in (2, 3):  # H gamma^H: the gradient of what is cut off grows with the number of actions that led to it
+    for i in (2, 3):
         ratio, step = bias[i + 1] / bias[i], horizons[i + 1] - horizons[i]
         assert 0.5 * gamma**step < ratio < 3 * gamma**step
     assert bias[-1] < 1e-2 * bias[0]
