@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+from idx_files import idx_bytes
 
 from pmom_mpi.data.idx import FILES
 
@@ -14,12 +15,6 @@ def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("PMOM_DATA_DIR", str(folder))
     return folder
-
-
-def idx_bytes(array):
-    """An IDX file of bytes, written from its definition."""
-    head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return head + array.astype(np.uint8).tobytes()
 
 
 @pytest.fixture

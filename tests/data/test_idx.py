@@ -5,9 +5,9 @@ import hashlib
 
 import numpy as np
 import pytest
-from conftest import idx_bytes
 from hypothesis import given
 from hypothesis import strategies as st
+from idx_files import idx_bytes
 
 from pmom_mpi.data.idx import read_folder, read_idx
 from pmom_mpi.errors import UserError

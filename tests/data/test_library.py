@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import idx_bytes
+from idx_files import idx_bytes
 
 from pmom_mpi.data import DataSpec, get_dataset, import_dataset, list_datasets, open_dataset, partition
 from pmom_mpi.data.dataset import Scale

@@ -16,27 +16,32 @@ from pmom_mpi.downlink import Receiver
 from pmom_mpi.transport.mpi import Group
 
 stars, models = [], []
-centre, receive = Group.centre, Receiver.__call__
+centre, receive = def main():
+    Group.centre, Receiver.__call__
 
 
-def keep(self, *arguments):
-    stars.append(centre(self, *arguments))
-    return stars[-1]
+    def keep(self, *arguments):
+        stars.append(centre(self, *arguments))
+        return stars[-1]
 
 
-def watch(self, payload):
-    model = receive(self, payload)
-    if payload.size:
-        models.append(hashlib.sha256(model.tobytes()).hexdigest())
-    return model
+    def watch(self, payload):
+        model = receive(self, payload)
+        if payload.size:
+            models.append(hashlib.sha256(model.tobytes()).hexdigest())
+        return model
 
 
-Group.centre, Receiver.__call__ = keep, watch
-pmom_mpi.run(sys.argv[1], output=sys.argv[2], overwrite=True)
-everyone = MPI.COMM_WORLD.gather(models)
-if stars:
-    same = all(other == everyone[0] for other in everyone)
-    print(json.dumps({
-        "received": stars[0].received_bytes, "sent": stars[0].sent_bytes, "models": len(models), "same": same,
-        "ranks": len(everyone),
-    }))  # fmt: skip
+    Group.centre, Receiver.__call__ = keep, watch
+    pmom_mpi.run(sys.argv[1], output=sys.argv[2], overwrite=True)
+    everyone = MPI.COMM_WORLD.gather(models)
+    if stars:
+        same = all(other == everyone[0] for other in everyone)
+        print(json.dumps({
+            "received": stars[0].received_bytes, "sent": stars[0].sent_bytes, "models": len(models), "same": same,
+            "ranks": len(everyone),
+        }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
