@@ -16,22 +16,22 @@ from pmom_mpi.downlink import Receiver
 from pmom_mpi.transport.mpi import Group
 
 stars, models = [], []
-centre, receive = def main():
-    Group.centre, Receiver.__call__
+centre, receive = Group.centre, Receiver.__call__
 
 
-    def keep(self, *arguments):
-        stars.append(centre(self, *arguments))
-        return stars[-1]
+def keep(self, *arguments):
+    stars.append(centre(self, *arguments))
+    return stars[-1]
 
 
-    def watch(self, payload):
-        model = receive(self, payload)
-        if payload.size:
-            models.append(hashlib.sha256(model.tobytes()).hexdigest())
-        return model
+def watch(self, payload):
+    model = receive(self, payload)
+    if payload.size:
+        models.append(hashlib.sha256(model.tobytes()).hexdigest())
+    return model
 
 
+def main() -> None:
     Group.centre, Receiver.__call__ = keep, watch
     pmom_mpi.run(sys.argv[1], output=sys.argv[2], overwrite=True)
     everyone = MPI.COMM_WORLD.gather(models)
