@@ -15,8 +15,10 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -28,6 +30,7 @@ from rich.table import Table  # noqa: E402
 
 from pmom_mpi import experiment  # noqa: E402
 
+T = TypeVar("T")
 NODES, SAMPLES, WIDTHS = 100, 600, (784, 512, 512, 10)
 BIASES = {
     "none": [],
@@ -75,7 +78,6 @@ def gemm_floor(nodes: int) -> float:
 
     for shard in shards:
         node(shard)
-    MPI.COMM_WORLD.Barrier()
     began = time.perf_counter()
     for place in range(nodes):
         node(shards[place % len(shards)])
@@ -119,13 +121,26 @@ def torch_loop(bias: str, threads: int, inputs: np.ndarray, targets: np.ndarray,
     return statistics.median(seconds[1:])
 
 
-def quietly(work: object) -> object:
-    """Run ``work`` on rank 0 while the other ranks sleep instead of spinning."""
-    found = work() if MPI.COMM_WORLD.rank == 0 else None  # type: ignore[operator]
+def rest() -> None:
+    """Wait for the other ranks, asleep: a rank that spins in MPI would take a core from those that are measured."""
     request = MPI.COMM_WORLD.Ibarrier()
     while not request.Test():
         time.sleep(0.01)
+
+
+def quietly(work: Callable[[], T]) -> T | None:
+    """Run ``work`` on rank 0 while the other ranks sleep."""
+    found = work() if MPI.COMM_WORLD.rank == 0 else None
+    rest()
     return found
+
+
+def slowest_worker(work: Callable[[], float]) -> float:
+    """Run ``work``, which says how many seconds it took, on all workers at once while rank 0 sleeps."""
+    rest()
+    seconds = work() if MPI.COMM_WORLD.rank else 0.0
+    rest()
+    return MPI.COMM_WORLD.allreduce(seconds, MPI.MAX)
 
 
 def measure(arguments: argparse.Namespace, folder: Path, data: str) -> tuple[dict, list[float], dict]:
@@ -140,7 +155,7 @@ def measure(arguments: argparse.Namespace, folder: Path, data: str) -> tuple[dic
     for _ in range(arguments.rounds):
         for name, bias in [*BIASES.items(), ("Top-10 %, evaluated", BIASES["Top-10 %"])]:
             share = NODES // max(1, comm.size - 1)
-            floors.append(comm.allreduce(gemm_floor(share) if comm.rank else comm.Barrier() or 0.0, MPI.MAX))
+            floors.append(slowest_worker(lambda share=share: gemm_floor(share)))
             rows = Rows()
             experiment.run(config(name, bias, data, arguments.iterations, folder), overwrite=True, watcher=rows)
             ours.setdefault(name, []).append(rows)
