@@ -191,6 +191,7 @@ def plot_reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]
         _dress(column[0], name, "iteration", [run for _, run, _ in pairs])
         _dress(column[1], f"|{name} - published|", "iteration", [])
         column[1].set_yscale("symlog", linthresh=1e-6)
+        column[1].set_ylim(bottom=0)
         column[0].set_xlabel("")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.tight_layout()
