@@ -21,7 +21,7 @@ LINEAR = [
     ("phase-retrieval", [], "train_distance", 0.5),
     ("order", ["problem.measure_every=5"], "train_suboptimality", 0.6),
 ]
-NETWORKS = [("cnn", [], "train_loss", 0.5)]
+NETWORKS = [("cnn", [], "train_loss", 0.5), ("softmax-regression", [], "train_loss", 0.5)]
 COMPOSITES = [
     ("composite-regression", [], "train_suboptimality", 0.4),
     ("portfolio", ["problem.inner_samples=100"], "train_suboptimality", 0.4),
