@@ -134,7 +134,7 @@ def explain(where: str, error: pydantic.ValidationError) -> str:
     # Behind the key, pydantic also names the branch of a union it tried; only positions in lists mean something here.
     key = [str(part) for place, part in enumerate(first["loc"]) if place == 0 or isinstance(part, int)]
     path = ".".join([where, *key] if where else key)
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
     if first["type"] == "missing":
         return f"{path}: this key is required"
     if first["type"] == "value_error" and isinstance(first["input"], dict):
