@@ -23,7 +23,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np  # noqa: E402
-from iteration import STATIONS, Rows, quietly  # noqa: E402
+from iteration import STATIONS, WIDTHS, Rows, products, quietly  # noqa: E402
 from mpi4py import MPI  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
@@ -31,27 +31,18 @@ from rich.table import Table  # noqa: E402
 from pmom_mpi import experiment  # noqa: E402
 from pmom_mpi.transport.base import block  # noqa: E402
 
-SAMPLES, BATCH, WIDTHS = 60000, 64, (784, 512, 512, 10)
+SAMPLES, BATCH = 60000, 64
 TOP = 6697  # 1 % of d = 669,706
 BIASES: dict[str, list[dict]] = {"none": [], "Top-1 %": [{"kind": "top_k", "k": TOP}]}
 
 
 def floor(nodes: int, seconds: float) -> float:
     """Median seconds that the GEMMs of ``nodes`` minibatch gradients take on this rank."""
-    rng = np.random.default_rng(0)
-    weights = [rng.standard_normal((out, inp), dtype=np.float32) for inp, out in pairwise(WIDTHS)]
-    values = [rng.standard_normal((BATCH, width), dtype=np.float32) for width in WIDTHS]
-    outputs = [np.empty_like(value) for value in values]
-    gradients = [np.empty_like(weight) for weight in weights]
+    node, batch = products(BATCH), np.random.default_rng(1).standard_normal((BATCH, WIDTHS[0]), dtype=np.float32)
 
     def iteration() -> None:
         for _ in range(nodes):
-            for layer, weight in enumerate(weights):
-                np.matmul(values[layer], weight.T, out=outputs[layer + 1])
-            for layer in reversed(range(len(weights))):
-                np.matmul(values[layer + 1].T, values[layer], out=gradients[layer])
-                if layer > 0:
-                    np.matmul(values[layer + 1], weights[layer], out=outputs[layer])
+            node(batch)
 
     iteration()
     MPI.COMM_WORLD.Barrier()

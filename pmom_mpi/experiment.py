@@ -14,7 +14,7 @@ from pmom_mpi import config as configs
 from pmom_mpi import preparation
 from pmom_mpi.config import Config
 from pmom_mpi.errors import UserError, blame
-from pmom_mpi.failures import EXIT_CODES, SERVER, agree, give_up, text_of
+from pmom_mpi.failures import EXIT_CODES, agree, give_up, text_of
 from pmom_mpi.preparation import Part
 from pmom_mpi.problems.base import CONSTANTS, Problem
 from pmom_mpi.record.columns import column, node_column
@@ -22,7 +22,7 @@ from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.server import NodeRow, Row, Server
 from pmom_mpi.transport import connect
-from pmom_mpi.transport.base import Interrupted, block
+from pmom_mpi.transport.base import SERVER, Interrupted, block
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.wire import codec
 from pmom_mpi.wire.message import Everything, Message

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pmom_mpi.errors import UserError
-from pmom_mpi.transport.base import Interrupted, WorkerFailed
+from pmom_mpi.transport.base import SERVER, Interrupted, WorkerFailed
 
 T = TypeVar("T")
 
-SERVER = 0
 EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
 USER_ERROR = 2
 

@@ -16,12 +16,11 @@ from pmom_mpi.config import Config
 from pmom_mpi.data import heterogeneity, open_dataset, partition
 from pmom_mpi.downlink import Receiver, Sender
 from pmom_mpi.errors import UserError, blame
-from pmom_mpi.failures import SERVER
 from pmom_mpi.problems.base import Context, Stateful
 from pmom_mpi.server import Dense, Downlink
 from pmom_mpi.state import ReceiveState, SendState
 from pmom_mpi.transport.alone import Alone
-from pmom_mpi.transport.base import Report
+from pmom_mpi.transport.base import SERVER, Report
 from pmom_mpi.worker import Worker, blank_report
 
 
@@ -43,6 +42,7 @@ class Part:
 def read(
     config: str | Path | Mapping[str, Any], overrides: Iterable[str], output: str | Path | None
 ) -> tuple[dict[str, Any], str, list[str]]:
+    """The config with its overrides, what to call it in messages, and the folders of the user's own modules."""
     if isinstance(config, Mapping):
         return configs.amend(config, overrides, output), "config", [str(Path.cwd())]
     raw = configs.amend(configs.load(config), overrides, output)

@@ -67,6 +67,7 @@ class Server:
     ) -> None:
         self._config = config
         self._problem = problem
+        self._stateful = problem if isinstance(problem, Stateful) else None
         self._names = tuple(f"train_{name}" for name in problem.metrics) + pipeline.statistics
         self._star = star
         self._downlink = downlink
@@ -141,8 +142,8 @@ class Server:
             self._complete(self._pending, self._pending_nodes)
         record = perf_counter() - began - collected
         nodes, shares = np.split(report.nodes, [len(self._names)], axis=1)
-        if isinstance(self._problem, Stateful):
-            self._problem.advance(shares)
+        if self._stateful is not None:
+            self._stateful.advance(shares)
         seconds = report.seconds.max(axis=0)
         if self._config.record.nodes:
             self._nodes = dict(zip(self._names, nodes.T.copy(), strict=True)) | {"uplink_bits": bits}

@@ -54,7 +54,7 @@ def curve(run: Run, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     A training value is about x^k, before its row's payloads, and becomes the mean of the `WINDOW` values up to it; a
     test value is about x^{k+1}, after them.
     """
-    sent = np.cumsum(run.metrics["uplink_bits"]) / _nodes(run)
+    sent = np.cumsum(run.metrics["uplink_bits"]) / run.nodes
     values, place = run.metrics[name], run.metrics["iteration"]
     if name.startswith("test_"):
         known = np.isfinite(values)
@@ -77,7 +77,7 @@ def table(found: Sequence[Method], accuracy: float) -> Table:
     reference = {method.beta: _mean_bits(method, accuracy) for method in found if not method.runs[0].config.get("bias")}
     for method in found:
         runs, first = method.runs, method.runs[0]
-        each = np.mean([run.metrics["uplink_bits"].mean() / _nodes(run) for run in runs])
+        each = np.mean([run.metrics["uplink_bits"].mean() / run.nodes for run in runs])
         needed = _mean_bits(method, accuracy)
         ratio = reference.get(method.beta, np.nan) / needed
         made.add_row(
@@ -149,7 +149,3 @@ def _spread(values: Sequence[float], digits: int) -> str:
     """The mean, and half the range over the seeds."""
     half = (max(values) - min(values)) / 2
     return f"{np.mean(values):.{digits}f}" + (f" ± {half:.{digits}f}" if len(values) > 1 else "")
-
-
-def _nodes(run: Run) -> int:
-    return int(run.config.get("nodes") or run.config["data"]["nodes"])

@@ -47,6 +47,11 @@ class Run:
         return str(self.config.get("name", self.path.stem))
 
     @property
+    def nodes(self) -> int:
+        """n, wherever the config says it."""
+        return int(self.config.get("nodes") or self.config.get("data", {}).get("nodes") or 1)
+
+    @property
     def iterations(self) -> int:
         """How many rows there are."""
         return len(self.metrics["iteration"])

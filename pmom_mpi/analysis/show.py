@@ -75,17 +75,13 @@ def _results(run: Run) -> Table:
 
 def _traffic(run: Run) -> Table:
     table = Table("traffic", "total", "an iteration", "bits a coordinate", title_justify="left")
-    rows, nodes = max(run.iterations, 1), _nodes(run)
+    rows, nodes = max(run.iterations, 1), run.nodes
     dimension = int(run.provenance.get("dimension", 0)) or 1
     for name, senders in (("uplink_bits", nodes), ("downlink_bits", 1), ("overhead_bits", 0)):
         total = int(run.metrics[name].sum())
         each = f"{total / rows / senders / dimension:.4g}" if senders else ""
         table.add_row(name.removesuffix("_bits"), decimal(total // 8), decimal(total // 8 // rows), each)
     return table
-
-
-def _nodes(run: Run) -> int:
-    return int(run.config.get("nodes") or run.config.get("data", {}).get("nodes") or 1)
 
 
 def _times(run: Run) -> Table:

@@ -9,6 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+SERVER = 0
+"""The server's rank."""
+
 
 class Task(IntFlag):
     """What the server asks for with a broadcast."""
