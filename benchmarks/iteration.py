@@ -55,15 +55,15 @@ class Rows:
         self.rows.append(dict(row))
 
     def median(self, name: str) -> float:
-        return statistics.median(row[name] for row in self.rows[1:])  # the first iteration still loads kernels
+        """Of all iterations but the first, which still loads kernels, and the last, whose row waits for no other."""
+        return statistics.median(row[name] for row in self.rows[1:-1])
 
 
-def gemm_floor(nodes: int) -> float:
-    """Seconds that the GEMMs of ``nodes`` full-batch gradients take on this rank."""
+def products(samples: int) -> Callable[[np.ndarray], None]:
+    """The matrix products of one gradient from so many inputs (samples, WIDTHS[0]), and nothing else."""
     rng = np.random.default_rng(0)
     weights = [rng.standard_normal((out, inp), dtype=np.float32) for inp, out in pairwise(WIDTHS)]
-    outputs = [rng.standard_normal((SAMPLES, width), dtype=np.float32) for width in WIDTHS]
-    shards = [rng.standard_normal((SAMPLES, WIDTHS[0]), dtype=np.float32) for _ in range(4)]
+    outputs = [rng.standard_normal((samples, width), dtype=np.float32) for width in WIDTHS]
     gradients = [np.empty_like(weight) for weight in weights]
     deltas = [np.empty_like(output) for output in outputs]
 
@@ -76,6 +76,13 @@ def gemm_floor(nodes: int) -> float:
             if layer > 0:
                 np.matmul(outputs[layer + 1], weights[layer], out=deltas[layer])
 
+    return node
+
+
+def gemm_floor(nodes: int) -> float:
+    """Seconds that the GEMMs of ``nodes`` full-batch gradients take on this rank."""
+    rng, node = np.random.default_rng(1), products(SAMPLES)
+    shards = [rng.standard_normal((SAMPLES, WIDTHS[0]), dtype=np.float32) for _ in range(4)]
     for shard in shards:
         node(shard)
     began = time.perf_counter()
