@@ -16,8 +16,11 @@ from pmom_mpi.kernels.random import uniform_bits
 DIGIT = 11
 """Bits a pass of the radix selection: its histogram of 2048 counters stays in the first-level cache."""
 
-SAMPLE = 1 << 14
-"""Entries looked at to guess a threshold. The guess costs time when it is bad, never exactness."""
+SAMPLE = 4.0
+"""Entries looked at to guess a threshold, per square root of d: more would cost more than they save candidates.
+
+A bad guess costs time, never exactness.
+"""
 
 SAFETY = 4.0
 """How many standard deviations of the sample's rank the guess keeps away from the sought rank."""
@@ -70,20 +73,28 @@ def kth_largest(magnitudes, k):
     """The k-th largest of unsigned integers whose top bit is clear; ``magnitudes`` is used up as working space.
 
     Radix selection from the most significant digit down: each pass keeps the candidates that share the sought number's
-    digits so far.
+    digits so far. Digits are those of the distance to the least number: numbers that lie close together then differ in
+    the first digit already, and counting them does not wait for one and the same counter.
     """
-    counts = np.empty(1 << DIGIT, np.int64)
-    width = 8 * magnitudes.itemsize - 1
+    kind = magnitudes.dtype.type
+    least = magnitudes.min()
+    span = magnitudes.max() - least
+    width = 0
+    while span >> kind(width):
+        width += 1
     passes = (width + DIGIT - 1) // DIGIT
+    counts = np.empty(1 << DIGIT, np.int64)
     left, size = k, magnitudes.size
-    found = magnitudes.dtype.type(0)
-    digit_mask = magnitudes.dtype.type((1 << DIGIT) - 1)
+    found = least
+    before = width
     for step in range(passes):
-        shift = magnitudes.dtype.type(DIGIT * (passes - 1 - step))
-        counts[:] = 0
+        shift = width * (passes - 1 - step) // passes
+        digits = 1 << (before - shift)
+        before = shift
+        counts[:digits] = 0
         for i in range(size):
-            counts[(magnitudes[i] >> shift) & digit_mask] += 1
-        digit = counts.size - 1
+            counts[((magnitudes[i] - least) >> kind(shift)) & kind(digits - 1)] += 1
+        digit = digits - 1
         while counts[digit] < left:
             left -= counts[digit]
             digit -= 1
@@ -91,9 +102,9 @@ def kth_largest(magnitudes, k):
         for i in range(size):
             value = magnitudes[i]
             magnitudes[kept] = value
-            kept += ((value >> shift) & digit_mask) == digit
+            kept += (((value - least) >> kind(shift)) & kind(digits - 1)) == kind(digit)
         size = kept
-        found |= magnitudes.dtype.type(digit) << shift
+        found += kind(digit) << kind(shift)
     return found
 
 
@@ -113,36 +124,40 @@ def draw_sample(bits, key, out):
 
 
 @numba.njit(cache=True)
+def sample_size(dimension):
+    """How many entries a guess looks at."""
+    return max(1, min(np.int64(SAMPLE * np.sqrt(dimension)), dimension // LANES))
+
+
+@numba.njit(cache=True)
 def guess_bracket(bits, k, work):
     """Two magnitudes, the lower at least 1, between which the k-th largest of ``bits`` almost surely lies."""
     highest = magnitude_mask(bits)
-    size = min(SAMPLE, bits.size // LANES)
+    size = sample_size(bits.size)
     middle = k * (size / bits.size)
     margin = SAFETY * np.sqrt(middle * (1.0 - k / bits.size)) + SAFETY
     low, high = bits.dtype.type(1), highest
+    sample, used = work[:size], work[size : 2 * size]
+    draw_sample(bits, _SAMPLE_KEY, sample)
     if middle + margin < size:
-        draw_sample(bits, _SAMPLE_KEY, work[:size])
-        low = max(low, kth_largest(work[:size], np.int64(np.ceil(middle + margin))))
+        used[:] = sample
+        low = max(low, kth_largest(used, np.int64(np.ceil(middle + margin))))
     if middle - margin >= 1.0:
-        draw_sample(bits, _SAMPLE_KEY, work[:size])
-        high = kth_largest(work[:size], np.int64(middle - margin))
+        high = kth_largest(sample, np.int64(middle - margin))
     return low, high
 
 
 @numba.njit(cache=True)
-def _kth_of_candidates(values, k, high, work):
-    """The k-th largest magnitude of bit patterns, sought first among those up to ``high``."""
-    absolute = magnitude_mask(values)
+def _gather_up_to(bits, indices, high, values, work):
+    """values_i = bits at indices_i; magnitudes up to ``high`` also go into ``work``; returns how many these are."""
+    absolute = magnitude_mask(bits)
     inside = 0
-    for i in range(values.size):
-        work[inside] = values[i] & absolute
+    for i in range(indices.size):
+        value = bits[indices[i]]
+        values[i] = value
+        work[inside] = value & absolute
         inside += work[inside] <= high
-    above = values.size - inside
-    if above < k:
-        return kth_largest(work[:inside], k - above)
-    for i in range(values.size):
-        work[i] = values[i] & absolute
-    return kth_largest(work[: values.size], k)
+    return inside
 
 
 @numba.njit(cache=True)
@@ -153,10 +168,12 @@ def _select(bits, k, indices, values, work, table):
     count = collect_above(bits, low - one, indices, table)
     if count < k and low > one:
         count = collect_above(bits, bits.dtype.type(0), indices, table)
-    gather(bits, indices[:count], values)
+    inside = _gather_up_to(bits, indices[:count], high, values, work)
     if count <= k:
         return count
-    least = _kth_of_candidates(values[:count], k, high, work)
+    if count - inside >= k:
+        inside = _gather_up_to(bits, indices[:count], absolute, values, work)
+    least = kth_largest(work[:inside], k - (count - inside))
     kept = 0
     for i in range(count):
         index, value = indices[i], values[i]

@@ -68,7 +68,7 @@ def test_long_vectors_where_a_sample_brackets_the_threshold(name, vector, dtype)
 def test_a_sample_that_misleads_costs_time_only(where, k):
     size = 200_000
     marks = np.arange(size, dtype=np.uint32)
-    sampled = np.empty(select.SAMPLE, np.uint32)
+    sampled = np.empty(select.sample_size(size), np.uint32)
     select.draw_sample(marks, np.uint64(0), sampled)
     vector = np.random.default_rng(0).standard_normal(size).astype(np.float32)
     vector[sampled] *= 1e6 if where == "sample" else 1e-6
@@ -94,3 +94,11 @@ def test_kth_largest(numbers, data):
     k = data.draw(st.integers(1, len(numbers)))
     for dtype in (np.uint32, np.uint64):
         assert select.kth_largest(np.array(numbers, dtype), k) == sorted(numbers, reverse=True)[k - 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (5, 6), (2**30, 2**30 + 2**11), (2**30, 2**30 + 2**12), (0, 2**31)])
+def test_kth_largest_of_numbers_that_span_any_number_of_digits(low, high, dtype):
+    numbers = np.random.default_rng(2).integers(low, high, 5000).astype(dtype)
+    for k in (1, 2, 17, 4999, 5000):
+        assert select.kth_largest(numbers.copy(), k) == np.sort(numbers)[-k]
