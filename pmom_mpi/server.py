@@ -12,7 +12,7 @@ from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.kernels.norms import mean_in_place, norm
 from pmom_mpi.problems.base import Problem, Stateful
-from pmom_mpi.transport.base import Order, Report, Star, Task
+from pmom_mpi.transport.base import Order, Report, Star, Task, turns
 from pmom_mpi.wire import codec
 from pmom_mpi.worker import STATIONS
 
@@ -74,6 +74,7 @@ class Server:
         self._append = append
         self.x = problem.initial_point()
         self.state = config.momentum.init(self.x.size, self.x.dtype)
+        self._turns = turns(config.nodes)
         self._sum = np.zeros_like(self.x)
         self._average = np.zeros_like(self.x) if pipeline.integrates else self._sum
         self._combine = pipeline.combine
@@ -162,10 +163,10 @@ class Server:
         }
 
     def _collect(self) -> tuple[np.ndarray, float]:
-        """Sum the payloads in node order; return each one's bits and the seconds spent decoding them."""
+        """Sum the payloads in the nodes' turns; return each one's bits and the seconds spent decoding them."""
         self._sum[:] = 0
         bits, seconds = np.zeros(self._config.nodes, np.int64), 0.0
-        for node, payload in enumerate(self._star.payloads()):
+        for node, payload in zip(self._turns, self._star.payloads(), strict=True):
             began = perf_counter()
             codec.add(payload, self._sum)
             bits[node] = 8 * payload.size

@@ -9,7 +9,7 @@ import numpy as np
 
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.problems.base import Problem, Stateful
-from pmom_mpi.transport.base import Order, Report, Task
+from pmom_mpi.transport.base import Order, Report, Task, turns
 from pmom_mpi.wire import codec
 
 STATIONS = ("evaluate", "gradient", "bias", "encode", "send")
@@ -58,6 +58,7 @@ class Worker:
         self.hosted = hosted
         self.hosted_chunks = hosted_chunks
         self.report = report
+        self._turns = [node for node in turns(len(report.nodes)) if node in hosted]
         self._problem = problem
         self._stateful = problem if isinstance(problem, Stateful) else None
         self._pipeline = pipeline
@@ -67,7 +68,7 @@ class Worker:
         self._gradient = None if pipeline.dense else np.empty(problem.layout.dimension, pipeline.dtype)
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
-        """Evaluate and compute as ordered; yield each hosted node's payload, in node order."""
+        """Evaluate and compute as ordered; yield the hosted nodes' payloads in their turns."""
         x = self._receive(model)
         seconds = self.report.seconds[0]
         seconds[:] = 0.0
@@ -77,7 +78,7 @@ class Worker:
                 self.report.chunks[chunk] = self._problem.evaluate(x, chunk)
             seconds[0] = perf_counter() - clock
         if order.task & Task.GRADIENT:
-            for node in self.hosted:
+            for node in self._turns:
                 t0 = perf_counter()
                 out = buffer()
                 gradient = self._gradient if self._gradient is not None else codec.dense_values(out, x.size, x.dtype)

@@ -73,7 +73,7 @@ class Star(Protocol):
         """Send ``order`` and the bytes of the model (or of its compressed change) to every worker."""
 
     def payloads(self) -> Iterator[np.ndarray]:
-        """The nodes' payloads in node order, each a uint8 array that is valid until the next one is asked for."""
+        """The nodes' payloads in their `turns`, each a uint8 array that is valid until the next one is asked for."""
 
     def report(self) -> Report:
         """The workers' reports of this iteration, after its payloads."""
@@ -87,7 +87,24 @@ class Hands(Protocol):
     report: Report
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
-        """Do what is ordered; yield each hosted node's payload, written into a uint8 array got from ``buffer``."""
+        """Do what is ordered; yield the hosted nodes' payloads in their `turns`, each written into a uint8 array from ``buffer``."""
+
+
+def turns(total: int) -> list[int]:
+    """The order in which nodes work and in which the server adds what they send: that of their reversed binary digits.
+
+    It depends on the number of nodes alone, so a sum has the same bits on any number of ranks. Every stretch of it is
+    spread evenly over all nodes, so blocks of nodes on several ranks come forward side by side, and the server can add
+    nearly everything as it arrives. In the plain order it would have to keep all of one rank's payloads until those
+    of the ranks before were through.
+
+    Examples
+    --------
+    >>> turns(10)
+    [0, 8, 4, 2, 6, 1, 9, 5, 3, 7]
+    """
+    digits = max(1, (total - 1).bit_length())
+    return sorted(range(total), key=lambda node: f"{node:0{digits}b}"[::-1])
 
 
 def block(total: int, parts: int, part: int) -> range:

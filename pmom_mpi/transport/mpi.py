@@ -3,8 +3,8 @@
 Protocol of one iteration, all on one private communicator:
 
 1. broadcast: a head of three int64 (iteration, task, length), then ``length`` bytes;
-2. each worker sends one PAYLOAD message a hosted node, in node order, as it is ready; the server takes them as they
-   come and hands them on in node order;
+2. each worker sends one PAYLOAD message a hosted node, in the nodes' turns, as it is ready; the server takes them as
+   they come and hands them on in the turns of all nodes;
 3. each worker sends one REPORT of float64, its length known to both.
 
 A rank that fails sends FAILURE instead. Messages longer than ``piece`` bytes travel in pieces, since counts of many MPI
@@ -26,7 +26,7 @@ import numpy as np
 mpi4py.rc.thread_level = "funneled"
 from mpi4py import MPI  # noqa: E402 - the thread level must be set first
 
-from pmom_mpi.transport.base import SERVER, Hands, Order, Report, Task, WorkerFailed, block  # noqa: E402
+from pmom_mpi.transport.base import SERVER, Hands, Order, Report, Task, WorkerFailed, block, turns  # noqa: E402
 from pmom_mpi.transport.placement import cores_available, keeping_to, oversubscribed, own_core  # noqa: E402
 from pmom_mpi.transport.signals import Signals  # noqa: E402
 from pmom_mpi.transport.waiting import Waiter  # noqa: E402
@@ -130,7 +130,9 @@ class Centre:
         self._free: list[np.ndarray] = []
         self._reports: dict[int, np.ndarray] = {}
         self._arrived: dict[int, tuple[np.ndarray, int]] = {}
-        self._next = [0] * self._workers
+        self._turns = turns(nodes)
+        self._due = [iter(())] * self._workers
+        """Of each worker the nodes whose payloads are still to come in this iteration."""
         self.sent_bytes = 0
         self.received_bytes = 0
 
@@ -142,10 +144,10 @@ class Centre:
         for piece in _pieces(data, self._piece):
             self._waiter.until(self._comm.Ibcast([piece, MPI.BYTE], SERVER).Test)
         self.sent_bytes += data.size
-        self._next = [b.start for b in self._blocks]
+        self._due = [iter([node for node in self._turns if node in hosted]) for hosted in self._blocks]
 
     def payloads(self) -> Iterator[np.ndarray]:
-        for node in range(self._blocks[-1].stop):
+        for node in self._turns:
             while node not in self._arrived:
                 self._take()
             buffer, size = self._arrived.pop(node)
@@ -173,8 +175,7 @@ class Centre:
             self._reports[worker] = buffer[:size].view(np.float64).copy()
             self._free.append(buffer)
         else:
-            self._arrived[self._next[worker]] = buffer, size
-            self._next[worker] += 1
+            self._arrived[next(self._due[worker])] = buffer, size
             self.received_bytes += size
 
     def _receive(self, message: MPI.Message, status: MPI.Status, source: int) -> tuple[np.ndarray, int]:

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from pmom_mpi.transport.base import Order, Report, Task
+from pmom_mpi.transport.base import Order, Report, Task, turns
 from pmom_mpi.transport.mpi import Centre, Edge, Group
 from pmom_mpi.transport.signals import Signals
 
@@ -36,7 +36,7 @@ class Nodes:
         assert (received == model(order.iteration)).all()
         self.report.seconds[0] = order.iteration
         if order.task & Task.GRADIENT:
-            for node in self.hosted:
+            for node in (node for node in turns(len(self.report.nodes)) if node in self.hosted):
                 data = payload(node, order.iteration)
                 out = buffer()
                 out[: data.size] = data
@@ -57,7 +57,7 @@ def main() -> None:
         expected = 0
         for k in range(iterations):
             centre.broadcast(Order(k, Task.GRADIENT), model(k))
-            for node, got in enumerate(centre.payloads()):
+            for node, got in zip(turns(nodes), centre.payloads(), strict=True):
                 want = payload(node, k)
                 expected += want.size
                 assert got.tobytes() == want.tobytes(), (node, k)

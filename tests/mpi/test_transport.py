@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmom_mpi.transport.base import block
+from pmom_mpi.transport.base import block, turns
 from pmom_mpi.transport.placement import oversubscribed, own_core
 from pmom_mpi.transport.waiting import Waiter
 
@@ -18,7 +18,7 @@ SCRIPT = str(Path(__file__).with_name("star_script.py"))
 
 @pytest.mark.parametrize("ranks", [2, 3, 5])
 @pytest.mark.parametrize("piece", [64, 1 << 30])
-def test_every_byte_arrives_in_node_order(mpirun, ranks, piece):
+def test_every_byte_arrives_in_turn(mpirun, ranks, piece):
     done = mpirun(ranks, [sys.executable, SCRIPT, "9", "20", str(piece)], module=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "every byte arrived" in done.stdout
@@ -29,6 +29,19 @@ def test_blocks_are_contiguous_and_nearly_equal(total, parts):
     blocks = [block(total, parts, part) for part in range(parts)]
     assert [i for b in blocks for i in b] == list(range(total))
     assert max(map(len, blocks)) - min(map(len, blocks)) <= 1
+
+
+@given(total=st.integers(1, 500), parts=st.integers(1, 20))
+def test_blocks_that_take_turns_come_forward_side_by_side(total, parts):
+    order = turns(total)
+    assert sorted(order) == list(range(total))
+    queues = [[node for node in order if node in block(total, parts, part)] for part in range(parts)]
+    arrived, added = set(), 0
+    for step in range(max(map(len, queues))):
+        arrived.update(queue[step] for queue in queues if step < len(queue))
+        while added < total and order[added] in arrived:
+            added += 1
+        assert len(arrived) - added <= parts * total.bit_length()
 
 
 def test_a_wait_notices_what_happens_between_looks():
