@@ -16,6 +16,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from gradient import medians  # noqa: E402
 
+from pmom_mpi.data.sampling import Batch  # noqa: E402
 from pmom_mpi.problems.base import Context  # noqa: E402
 from pmom_mpi.problems.cnn import CNN  # noqa: E402
 
@@ -46,7 +47,7 @@ def main() -> None:
         split = SimpleNamespace(features=side * side, inputs=inputs, load=lambda *_, i=inputs, t=targets: (i, t))
         problem = CNN(channels=CHANNELS, kernel=KERNEL, hidden=(HIDDEN,))
         data = SimpleNamespace(train=split, test=None, classes=CLASSES)
-        problem.setup(Context(1, range(1), 0, np.dtype(np.float32), data, [np.arange(batch)]))
+        problem.setup(Context(1, range(1), 0, np.dtype(np.float32), data, [np.arange(batch)], Batch()))
         x = problem.initial_point()
         out = np.empty_like(x)
         model, lossfunction = network(side), torch.nn.CrossEntropyLoss()

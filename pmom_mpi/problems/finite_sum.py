@@ -42,6 +42,14 @@ class FiniteSum:
         """
         raise NotImplementedError
 
+    def arrange(self, inputs: np.ndarray) -> Any:
+        """Samples that are always used together, as `batch_gradient` and `batch_evaluate` like them best.
+
+        Called once for each hosted shard, when batches are full, and each chunk of the evaluation. What is returned
+        has a length and slices of rows; it may use the memory of ``inputs``.
+        """
+        return inputs
+
     def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
         """Sums over the given samples of what `evaluation` names."""
         raise NotImplementedError
@@ -58,7 +66,7 @@ class FiniteSum:
         self.layout = self.shape(data.train.features, data.classes)
         self.chunks = -(-len(data.test) // EVALUATION_ROWS) if data.test is not None else 0
         self._shards = self._load_shards()
-        self._evaluation: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._evaluation: dict[int, tuple[Any, np.ndarray]] = {}
 
     def initial_point(self) -> np.ndarray:
         """The origin."""
@@ -74,7 +82,7 @@ class FiniteSum:
         inputs, targets = self._evaluation_chunk(chunk)
         return (*self.batch_evaluate(x, inputs, targets), float(len(targets)))
 
-    def batch(self, node: int, iteration: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, node: int, iteration: int) -> tuple[Any, np.ndarray]:
         """Inputs and targets of the node's batch: views of its shard, or rows gathered into a reused buffer."""
         inputs, targets = self._shards[node]
         rows = self.context.batch.rows(len(targets), self.context.seed, node, iteration)
@@ -88,24 +96,24 @@ class FiniteSum:
             np.take(targets, rows, out=self._batch_targets[: len(rows)], mode="clip"),
         )
 
-    def _load_shards(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    def _load_shards(self) -> dict[int, tuple[Any, np.ndarray]]:
         hosted, shards = self.context.hosted, self.context.shards
         rows = np.concatenate([np.empty(0, np.int64), *(shards[node] for node in hosted)])
         inputs, targets = self._load(self.context.data.train, rows)
         self._batch_inputs, self._batch_targets = np.empty_like(inputs[:0]), np.empty_like(targets[:0])
         stops = np.cumsum([len(shards[node]) for node in hosted], dtype=np.int64)
-        return {
-            node: (inputs[stop - len(shards[node]) : stop], targets[stop - len(shards[node]) : stop])
-            for node, stop in zip(hosted, stops, strict=True)
-        }
+        parts = {node: slice(stop - len(shards[node]), stop) for node, stop in zip(hosted, stops, strict=True)}
+        keep = self.arrange if self.context.batch.size == "full" else lambda part: part
+        return {node: (keep(inputs[rows]), targets[rows]) for node, rows in parts.items()}
 
-    def _evaluation_chunk(self, chunk: int) -> tuple[np.ndarray, np.ndarray]:
+    def _evaluation_chunk(self, chunk: int) -> tuple[Any, np.ndarray]:
         """Loaded at its first use and kept, so that a rank holds only the chunks it is asked for."""
         if chunk not in self._evaluation:
             test = self.context.data.test
             start = chunk * EVALUATION_ROWS
             rows = np.arange(start, min(start + EVALUATION_ROWS, len(test)))
-            self._evaluation[chunk] = self._load(test, rows)
+            inputs, targets = self._load(test, rows)
+            self._evaluation[chunk] = self.arrange(inputs), targets
         return self._evaluation[chunk]
 
     def _load(self, split: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from pmom_mpi.layout import Layout
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum, grown
 from pmom_mpi.problems.initialize import initialize
+from pmom_mpi.problems.narrow import Narrow, narrowed
 
 Initialization = Literal["pytorch", "glorot", "he", "zeros"]
 Width = Annotated[int, Field(gt=0)]
@@ -63,13 +64,18 @@ class DenseNetwork(FiniteSum):
         outputs = [shape[0] for shape in self.layout.shapes[1::2]]
         self._outputs = [np.empty((0, width), dtype) for width in outputs]
         self._deltas = [np.empty((0, width), dtype) for width in outputs[:-1]]
+        self._part = np.empty(self.layout.shapes[0], dtype)
+
+    def arrange(self, inputs: np.ndarray) -> np.ndarray | Narrow:
+        # Without hidden layers the loss adds the bias, and a clipped sample needs its whole norm.
+        return narrowed(inputs) if self.hidden and self.context.clip_samples is None else inputs
 
     def initial_point(self) -> np.ndarray:
         return initialize(self.init, self.layout, self.context.seed, self.context.dtype)
 
     @_DIVERGING
     def batch_gradient(
-        self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray, out: np.ndarray
+        self, x: np.ndarray, inputs: np.ndarray | Narrow, targets: np.ndarray, out: np.ndarray
     ) -> tuple[float, ...]:
         """Mean loss and accuracy; where samples are clipped, also the fraction of those that were.
 
@@ -81,7 +87,7 @@ class DenseNetwork(FiniteSum):
         return loss, *others
 
     def differentiate(
-        self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray, out: np.ndarray
+        self, x: np.ndarray, inputs: np.ndarray | Narrow, targets: np.ndarray, out: np.ndarray
     ) -> tuple[tuple[float, ...], np.ndarray]:
         """What `batch_gradient` does but for the l2 term; also the derivative with respect to a_0 W_1^T + b_1.
 
@@ -94,7 +100,10 @@ class DenseNetwork(FiniteSum):
         deltas = self._backward(x, activations, delta, gradients)
         clipped = () if self._clip is None else (self._clip_samples(activations, deltas, gradients),)
         for layer, delta in enumerate(deltas):
-            np.matmul(delta.T, activations[layer], out=gradients[2 * layer])
+            if layer == 0 and isinstance(inputs, Narrow):
+                inputs.weight_gradient(delta, gradients[1], self._part, gradients[0])
+            else:
+                np.matmul(delta.T, activations[layer], out=gradients[2 * layer])
         return (loss / samples, correct / samples, *clipped), deltas[0]
 
     def _backward(
@@ -125,7 +134,7 @@ class DenseNetwork(FiniteSum):
         return clipped / samples
 
     @_DIVERGING
-    def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray | Narrow, targets: np.ndarray) -> tuple[float, float]:
         """Summed loss (the l2 term once a sample) and the number of samples classified correctly."""
         logits = self._forward(x, inputs)[-1]
         loss, correct = softmax_cross_entropy(logits, self.layout.views(x)[-1], targets)
@@ -133,10 +142,13 @@ class DenseNetwork(FiniteSum):
             loss += len(targets) * 0.5 * self.l2 * float(np.dot(x, x))
         return loss, float(correct)
 
-    def _forward(self, x: np.ndarray, inputs: np.ndarray) -> list[np.ndarray]:
-        """The inputs, every layer's activations, and last the logits still without their bias."""
+    def _forward(self, x: np.ndarray, inputs: np.ndarray | Narrow) -> list[np.ndarray]:
+        """The inputs' values, every layer's activations, and last the logits still without their bias."""
         tensors = self.layout.views(x)
         weights, biases = tensors[::2], tensors[1::2]
+        if isinstance(inputs, Narrow):
+            weights[0], biases[0] = inputs.fold(weights[0], biases[0], self._part)
+            inputs = inputs.values
         values = [inputs]
         for layer, weight in enumerate(weights):
             self._outputs[layer] = grown(self._outputs[layer], len(inputs))

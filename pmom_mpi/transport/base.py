@@ -87,7 +87,7 @@ class Hands(Protocol):
     report: Report
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
-        """Do what is ordered; yield the hosted nodes' payloads in their `turns`, each written into a uint8 array from ``buffer``."""
+        """Do what is ordered; yield the hosted nodes' payloads in their `turns`, in uint8 arrays from ``buffer``."""
 
 
 def turns(total: int) -> list[int]:

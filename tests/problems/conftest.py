@@ -39,10 +39,10 @@ class ArrayData:
 class Sampling:
     """The whole shard, or ``size`` rows drawn without replacement."""
 
-    size: int | None
+    size: int | str
 
     def rows(self, count, seed, node, iteration):
-        if self.size is None:
+        if self.size == "full":
             return slice(0, count)
         return np.random.default_rng([seed, node, iteration]).permutation(count)[: self.size]
 
@@ -66,7 +66,7 @@ def make_data():
 def make_context():
     """A function that makes the context of a rank: contiguous shards, all nodes hosted unless told otherwise."""
 
-    def make(data, nodes=1, hosted=None, dtype=np.float64, batch=None, seed=0, clip_samples=None):
+    def make(data, nodes=1, hosted=None, dtype=np.float64, batch="full", seed=0, clip_samples=None):
         shards = np.array_split(np.arange(len(data.train)), nodes) if data is not None else ()
         hosted = range(nodes) if hosted is None else hosted
         return Context(nodes, hosted, seed, np.dtype(dtype), data, shards, Sampling(batch), clip_samples)

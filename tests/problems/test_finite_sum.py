@@ -40,7 +40,7 @@ def test_drawn_rows_are_gathered_into_one_buffer(make_data, make_context):
     assert np.shares_memory(first[0], second[0]) and np.shares_memory(first[1], second[1])
 
 
-@pytest.mark.parametrize("batch", [None, 3])
+@pytest.mark.parametrize("batch", ["full", 3])
 def test_a_node_is_the_same_on_every_rank(make_data, make_context, batch):
     data = make_data(samples=35)
     alone = ready(MLP(hidden=(8,)), make_context(data, nodes=5, hosted=range(3, 4), batch=batch, dtype=np.float32))
