@@ -131,7 +131,7 @@ class Centre:
         self._reports: dict[int, np.ndarray] = {}
         self._arrived: dict[int, tuple[np.ndarray, int]] = {}
         self._turns = turns(nodes)
-        self._due = [iter(())] * self._workers
+        self._due: list[Iterator[int]] = []
         """Of each worker the nodes whose payloads are still to come in this iteration."""
         self.sent_bytes = 0
         self.received_bytes = 0
