@@ -21,6 +21,9 @@ Measured: taking a weight out and putting its gradient back costs as much as abo
 product.
 """
 
+BLOCK = 256
+"""Samples looked at and moved at a time: a shard is never held twice."""
+
 
 @dataclass(frozen=True, slots=True)
 class Narrow:
@@ -77,11 +80,13 @@ def narrowed(inputs: np.ndarray) -> np.ndarray | Narrow:
         Not to be used afterwards when a `Narrow` is returned.
     """
     samples, features = inputs.shape
-    same = (inputs == inputs[:1]).all(axis=0)
+    blocks = [slice(start, start + BLOCK) for start in range(0, samples, BLOCK)]
+    same = np.all([(inputs[rows] == inputs[0]).all(axis=0) for rows in blocks], axis=0)
     if samples * same.sum() < WORTH * features:
         return inputs
-    constants, others = inputs[0, same], inputs[:, ~same]
-    values = inputs.reshape(-1)[: others.size].reshape(others.shape)
-    values[:] = others
     varying, constant = (np.flatnonzero(where).astype(np.uint32) for where in (~same, same))
+    constants = inputs[0, constant]
+    values = inputs.reshape(-1)[: samples * len(varying)].reshape(samples, len(varying))
+    for rows in blocks:  # forwards, since a block's place overlaps that of those before it only
+        values[rows] = inputs[rows, varying]
     return Narrow(values, varying, constant, constants)
