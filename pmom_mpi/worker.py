@@ -58,7 +58,7 @@ class Worker:
         self.hosted = hosted
         self.hosted_chunks = hosted_chunks
         self.report = report
-        self._turns = [node for node in turns(len(report.nodes)) if node in hosted]
+        self._turns = turns(len(report.nodes), hosted)
         self._problem = problem
         self._stateful = problem if isinstance(problem, Stateful) else None
         self._pipeline = pipeline

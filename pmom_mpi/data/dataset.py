@@ -62,7 +62,8 @@ class Split:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (len(rows), features) scaled in ``dtype``, C-contiguous; targets int64, or ``dtype`` if real.
 
-        The inputs are written into ``out`` (that shape and type) where it is given, else into a new array.
+        The inputs are written into ``out`` (that shape and type) where it is given, else into a new array. Either way
+        they are the caller's to change.
         """
         selection = as_slice(rows)
         inputs = np.empty((len(rows), self.features), dtype) if out is None else out

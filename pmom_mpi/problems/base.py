@@ -30,7 +30,7 @@ class Context:
     shards : sequence of ndarray
         For each of the n nodes the rows of the training set it holds; empty without a data set.
     batch : Batch
-        How a node draws its samples in an iteration (`pmom_mpi.data.sampling.Batch`).
+        How a node draws its samples in an iteration (`pmom_mpi.data.sampling.Batch`); needed where there are samples.
     clip_samples : float or None
         Clip every sample's gradient to this norm (the bias stage ``clip_per_sample``); only problems with a true
         ``clips_samples`` are asked to.

@@ -38,7 +38,8 @@ class FiniteSum:
     ) -> tuple[float, ...]:
         """Write the gradient of the batch's mean loss into ``out``; return the values named in `metrics`.
 
-        ``inputs`` has shape (m, features) and the context's dtype, ``targets`` shape (m,); neither may be changed.
+        ``inputs`` has shape (m, features) and the context's dtype, or is what `arrange` made of such; ``targets`` has
+        shape (m,). Neither may be changed.
         """
         raise NotImplementedError
 

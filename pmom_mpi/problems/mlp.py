@@ -33,6 +33,8 @@ class DenseNetwork(FiniteSum):
     a_0 = inputs, a_l = max(a_{l-1} W_l^T + b_l, 0), logits = a_{L-1} W_L^T + b_L. The flat vector holds W_1 (out, in),
     b_1, W_2, b_2, ..., the order of PyTorch's ``parameters()``. Reported losses, of training and test, include the
     l2 term: they are values of the function that is minimised.
+
+    Inputs of `batch_gradient` and `batch_evaluate` may be `Narrow`. A subclass that wants arrays overrides `arrange`.
     """
 
     hidden: tuple[Width, ...]
@@ -60,7 +62,9 @@ class DenseNetwork(FiniteSum):
             self.metrics = (*DenseNetwork.metrics, "samples_clipped")
 
     def allocate(self, dtype: np.dtype) -> None:
-        """Empty buffers for activations and their derivatives; they grow with the largest batch seen."""
+        """Empty buffers for activations and their derivatives, which grow with the largest batch seen, and one for the
+        part of the first weight, then of its gradient, that belongs to features that vary.
+        """
         outputs = [shape[0] for shape in self.layout.shapes[1::2]]
         self._outputs = [np.empty((0, width), dtype) for width in outputs]
         self._deltas = [np.empty((0, width), dtype) for width in outputs[:-1]]
@@ -91,7 +95,8 @@ class DenseNetwork(FiniteSum):
     ) -> tuple[tuple[float, ...], np.ndarray]:
         """What `batch_gradient` does but for the l2 term; also the derivative with respect to a_0 W_1^T + b_1.
 
-        The weights' gradients are written by the matrix products straight into ``out``.
+        The weights' gradients are written by the matrix products straight into ``out``, but for the first layer's of
+        `Narrow` inputs.
         """
         samples = len(targets)
         gradients = self.layout.views(out)

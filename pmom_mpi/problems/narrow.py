@@ -25,7 +25,7 @@ BLOCK = 256
 """Samples looked at and moved at a time: a shard is never held twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Narrow:
     """A matrix of samples whose constant columns are known.
 

@@ -90,13 +90,13 @@ class Hands(Protocol):
         """Do what is ordered; yield the hosted nodes' payloads in their `turns`, in uint8 arrays from ``buffer``."""
 
 
-def turns(total: int) -> list[int]:
+def turns(total: int, hosted: range | None = None) -> list[int]:
     """The order in which nodes work and in which the server adds what they send: that of their reversed binary digits.
 
     It depends on the number of nodes alone, so a sum has the same bits on any number of ranks. Every stretch of it is
-    spread evenly over all nodes, so blocks of nodes on several ranks come forward side by side, and the server can add
-    nearly everything as it arrives. In the plain order it would have to keep all of one rank's payloads until those
-    of the ranks before were through.
+    spread evenly over all nodes, so blocks of nodes on equally fast ranks come forward side by side, and the server can
+    add nearly everything as it arrives. In the plain order it would have to keep all of one rank's payloads until those
+    of the ranks before were through. With ``hosted`` only the turns of these nodes.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def turns(total: int) -> list[int]:
     [0, 8, 4, 2, 6, 1, 9, 5, 3, 7]
     """
     digits = max(1, (total - 1).bit_length())
-    return sorted(range(total), key=lambda node: f"{node:0{digits}b}"[::-1])
+    return sorted(range(total) if hosted is None else hosted, key=lambda node: f"{node:0{digits}b}"[::-1])
 
 
 def block(total: int, parts: int, part: int) -> range:

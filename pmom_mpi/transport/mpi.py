@@ -131,6 +131,7 @@ class Centre:
         self._reports: dict[int, np.ndarray] = {}
         self._arrived: dict[int, tuple[np.ndarray, int]] = {}
         self._turns = turns(nodes)
+        self._turns_of = [turns(nodes, hosted) for hosted in self._blocks]
         self._due: list[Iterator[int]] = []
         """Of each worker the nodes whose payloads are still to come in this iteration."""
         self.sent_bytes = 0
@@ -144,7 +145,7 @@ class Centre:
         for piece in _pieces(data, self._piece):
             self._waiter.until(self._comm.Ibcast([piece, MPI.BYTE], SERVER).Test)
         self.sent_bytes += data.size
-        self._due = [iter([node for node in self._turns if node in hosted]) for hosted in self._blocks]
+        self._due = [iter(nodes) for nodes in self._turns_of]
 
     def payloads(self) -> Iterator[np.ndarray]:
         for node in self._turns:

@@ -75,6 +75,17 @@ def test_a_sample_that_misleads_costs_time_only(where, k):
     check(vector, k)
 
 
+def test_a_sample_above_which_exactly_k_entries_lie():
+    size, k = 200_000, 20_000
+    marks = np.arange(size, dtype=np.uint32)
+    sampled = np.empty(select.sample_size(size), np.uint32)
+    select.draw_sample(marks, np.uint64(0), sampled)
+    vector = np.full(size, 0.5, np.float32)
+    vector[sampled] = 1
+    vector[np.setdiff1d(marks, sampled)[:k]] = 2 + 1e-4 * np.arange(k)
+    check(vector, k)
+
+
 def test_nan_is_among_the_largest_whatever_its_sign():
     vector = np.array([1, np.nan, np.inf, -np.nan, 3], np.float32)
     assert kept(vector, 2).tolist() == [1, 3]

@@ -36,7 +36,7 @@ class Nodes:
         assert (received == model(order.iteration)).all()
         self.report.seconds[0] = order.iteration
         if order.task & Task.GRADIENT:
-            for node in (node for node in turns(len(self.report.nodes)) if node in self.hosted):
+            for node in turns(len(self.report.nodes), self.hosted):
                 data = payload(node, order.iteration)
                 out = buffer()
                 out[: data.size] = data

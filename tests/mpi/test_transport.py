@@ -35,7 +35,8 @@ def test_blocks_are_contiguous_and_nearly_equal(total, parts):
 def test_blocks_that_take_turns_come_forward_side_by_side(total, parts):
     order = turns(total)
     assert sorted(order) == list(range(total))
-    queues = [[node for node in order if node in block(total, parts, part)] for part in range(parts)]
+    queues = [turns(total, block(total, parts, part)) for part in range(parts)]
+    assert all(queue == [node for node in order if node in set(queue)] for queue in queues)
     arrived, added = set(), 0
     for step in range(max(map(len, queues))):
         arrived.update(queue[step] for queue in queues if step < len(queue))

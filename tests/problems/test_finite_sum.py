@@ -40,9 +40,10 @@ def test_drawn_rows_are_gathered_into_one_buffer(make_data, make_context):
     assert np.shares_memory(first[0], second[0]) and np.shares_memory(first[1], second[1])
 
 
-@pytest.mark.parametrize("batch", ["full", 3])
-def test_a_node_is_the_same_on_every_rank(make_data, make_context, batch):
-    data = make_data(samples=35)
+@pytest.mark.parametrize(("batch", "samples"), [("full", 35), ("full", 3500), (3, 35)])
+def test_a_node_is_the_same_on_every_rank(make_data, make_context, batch, samples):
+    data = make_data(samples=samples)
+    data.train.inputs[:, [1, 4]] = -0.4  # of many samples, such features are left out of the products
     alone = ready(MLP(hidden=(8,)), make_context(data, nodes=5, hosted=range(3, 4), batch=batch, dtype=np.float32))
     among = ready(MLP(hidden=(8,)), make_context(data, nodes=5, batch=batch, dtype=np.float32))
     x = alone.initial_point()

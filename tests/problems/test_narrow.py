@@ -47,7 +47,19 @@ def test_gradient_and_evaluation_are_those_of_whole_samples(data, make_context, 
         values = narrow.gradient(x, node, 0, found)
         np.testing.assert_allclose(values, whole.gradient(x, node, 0, expected), rtol=tolerance)
         assert np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
+    assert isinstance(narrow._evaluation_chunk(0)[0], Narrow)
     np.testing.assert_allclose(narrow.evaluate(x, 0), whole.evaluate(x, 0), rtol=tolerance)
+
+
+def test_samples_that_are_all_the_same(make_data, make_context):
+    data = make_data(samples=100)
+    data.train.inputs[:] = data.train.inputs[0]
+    narrow, whole = both(data, make_context(data), hidden=(6, 4))
+    assert narrow.batch(0, 0)[0].values.shape == (100, 0)
+    x = np.random.default_rng(0).standard_normal(narrow.layout.dimension)
+    found, expected = np.empty_like(x), np.empty_like(x)
+    np.testing.assert_allclose(narrow.gradient(x, 0, 0, found), whole.gradient(x, 0, 0, expected), rtol=1e-14)
+    assert np.linalg.norm(found - expected) <= 1e-14 * np.linalg.norm(expected)
 
 
 def test_shards_stay_in_the_block_they_were_loaded_into(data, make_context):
