@@ -52,6 +52,16 @@ def test_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, bias):
         assert_same_bits(contents(files[0]), contents(file))
 
 
+def test_constant_features_on_any_number_of_ranks(mpirun, tmp_path, mnist):
+    data = {"name": "mnist", "nodes": 40}
+    raw = config(PIPELINES["top_k"], iterations=2, data=data, gradient={"batch": "full"})
+    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
+    for ranks in (1, 4):
+        done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / f"{ranks}.h5")])
+        assert done.returncode == 0, done.stderr
+    assert_same_bits(contents(tmp_path / "1.h5"), contents(tmp_path / "4.h5"))
+
+
 def test_one_process_without_mpi_gives_the_same_bits(mpirun, tmp_path):
     from pmom_mpi import experiment
 
