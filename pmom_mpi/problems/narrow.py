@@ -81,9 +81,11 @@ def narrowed(inputs: np.ndarray) -> np.ndarray | Narrow:
     """
     samples, features = inputs.shape
     blocks = [slice(start, start + BLOCK) for start in range(0, samples, BLOCK)]
-    same = np.all([(inputs[rows] == inputs[0]).all(axis=0) for rows in blocks], axis=0)
-    if samples * same.sum() < WORTH * features:
-        return inputs
+    same = np.ones(features, bool)
+    for rows in blocks:
+        same &= (inputs[rows] == inputs[0]).all(axis=0)
+        if samples * same.sum() < WORTH * features:
+            return inputs
     varying, constant = (np.flatnonzero(where).astype(np.uint32) for where in (~same, same))
     constants = inputs[0, constant]
     values = inputs.reshape(-1)[: samples * len(varying)].reshape(samples, len(varying))
