@@ -18,9 +18,9 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 from pmom_mpi import config as configs  # noqa: E402
-from pmom_mpi import experiment  # noqa: E402
 from pmom_mpi.analysis import read  # noqa: E402
-from pmom_mpi.progress import Narrator  # noqa: E402
+from pmom_mpi.runtime import experiment  # noqa: E402
+from pmom_mpi.runtime.progress import Narrator  # noqa: E402
 from pmom_mpi.transport import connect  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs" / "compare"

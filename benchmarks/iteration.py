@@ -31,7 +31,7 @@ from mpi4py import MPI  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from pmom_mpi import experiment  # noqa: E402
+from pmom_mpi.runtime import experiment  # noqa: E402
 
 T = TypeVar("T")
 NODES, SAMPLES, WIDTHS = 100, 600, (784, 512, 512, 10)
@@ -45,7 +45,7 @@ STATIONS = ("gradient", "bias", "encode", "send", "evaluate", "broadcast", "wait
 
 
 class Rows:
-    """Keeps the rows of a run; `pmom_mpi.experiment.Watcher`."""
+    """Keeps the rows of a run; `pmom_mpi.runtime.experiment.Watcher`."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []

@@ -19,7 +19,7 @@ from mpi4py import MPI
 from rich.console import Console
 from rich.table import Table
 
-from pmom_mpi import experiment
+from pmom_mpi.runtime import experiment
 
 NODES, SAMPLES, TEST_SAMPLES, FEATURES, DIMENSION, KEPT = 100, 600, 10_000, 784, 669_706, 67_000
 MIB = 1 << 20

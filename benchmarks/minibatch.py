@@ -28,8 +28,8 @@ from mpi4py import MPI  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from pmom_mpi import experiment  # noqa: E402
-from pmom_mpi.transport.base import block  # noqa: E402
+from pmom_mpi.runtime import experiment  # noqa: E402
+from pmom_mpi.words.nodes import block  # noqa: E402
 
 SAMPLES, BATCH = 60000, 64
 TOP = 6697  # 1 % of d = 669,706

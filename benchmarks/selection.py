@@ -19,8 +19,8 @@ from rich.table import Table  # noqa: E402
 
 from pmom_mpi.bias.base import Step  # noqa: E402
 from pmom_mpi.bias.top_k import TopK  # noqa: E402
-from pmom_mpi.layout import Layout  # noqa: E402
 from pmom_mpi.wire import codec  # noqa: E402
+from pmom_mpi.words.layout import Layout  # noqa: E402
 
 DIMENSION = 669_706
 KEPT = (67_000, 6_700, 670)

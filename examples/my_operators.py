@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.message import Indices, Message
 from pmom_mpi.wire.values import Raw
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)

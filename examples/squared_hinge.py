@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
 from pmom_mpi.problems.finite_sum import FiniteSum
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 @njit(cache=True)

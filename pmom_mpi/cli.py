@@ -14,7 +14,7 @@ import click  # noqa: E402
 from pmom_mpi import __version__  # noqa: E402
 from pmom_mpi.cluster.environment import launcher  # noqa: E402
 from pmom_mpi.commands import bench, bias, check_problem, data, doctor, looking, repair, reproduce, running  # noqa: E402
-from pmom_mpi.errors import UserError  # noqa: E402
+from pmom_mpi.words.errors import UserError  # noqa: E402
 
 PRECEDENCE_SECONDS = 2.0
 """How long other ranks leave it to rank 0 to say what is wrong; its exit ends the job, and the line appears once."""

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmom_mpi import preparation
 from pmom_mpi.analysis import read
-from pmom_mpi.errors import UserError
 from pmom_mpi.measure.bias import measure
+from pmom_mpi.runtime import setting as preparation
+from pmom_mpi.words.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "examples" / "my_operators.yaml"

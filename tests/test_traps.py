@@ -8,14 +8,14 @@ import h5py
 import numpy as np
 import pytest
 
-from pmom_mpi import experiment
 from pmom_mpi.bias.feedback import EF14, EF21
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.bias.sign import ScaledSign
 from pmom_mpi.bias.top_k import TopK
-from pmom_mpi.layout import Layout
 from pmom_mpi.measure.bits import log2_binomial
+from pmom_mpi.runtime import experiment
 from pmom_mpi.wire import codec
+from pmom_mpi.words.layout import Layout
 
 NODES = 4
 DIMENSION = 64 * 100 + 100 + 100 * 10 + 10

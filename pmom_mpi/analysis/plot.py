@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from pmom_mpi.analysis.read import Run, rises
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 PREFERRED = (
     "train_loss",

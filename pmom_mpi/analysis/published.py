@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 SEEDS = 5
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import yaml
 
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 FORMAT_VERSION = 1
 

@@ -13,8 +13,8 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.message import Message
+from pmom_mpi.words.layout import Layout
 
 State = dict[str, np.ndarray]
 

@@ -10,8 +10,8 @@ import numpy as np
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.rounding import single
 from pmom_mpi.kernels.quantize import largest, to_bfloat16, to_e4m3, to_float16
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.values.casts import FP8, BFloat16, Half
+from pmom_mpi.words.layout import Layout
 
 E4M3_MAX = 448.0
 

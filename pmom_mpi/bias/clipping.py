@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.norms import clamp_in_place, divide_in_place, norm, norm_in_four_lanes, scale_in_place
+from pmom_mpi.words.errors import UserError
 
 CLIP_EPSILON = 1e-6
 """PyTorch's clip_grad_norm_, which the published runs used, divides by the norm plus this."""
@@ -37,7 +37,7 @@ class ClipNorm:
 
     Examples
     --------
-    >>> from pmom_mpi.layout import Layout
+    >>> from pmom_mpi.words.layout import Layout
     >>> gradient = np.array([3.0, 4.0])
     >>> ClipNorm(tau=1.0).apply(gradient, Step(0, 0, 0, Layout.flat(2)))
     (1.0,)

@@ -12,8 +12,8 @@ from pydantic import Field
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.rounding import rounding_key, single
 from pmom_mpi.kernels.quantize import bucket_maxima, bucket_norms, dither
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.values.levels import MAX_LEVELS, Levels
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)

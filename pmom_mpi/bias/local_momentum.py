@@ -26,7 +26,7 @@ class LocalMomentum:
 
     Examples
     --------
-    >>> from pmom_mpi.layout import Layout
+    >>> from pmom_mpi.words.layout import Layout
     >>> step = Step(0, 0, 0, Layout.flat(1))
     >>> for value in (1.0, 3.0):
     ...     gradient = np.array([value])

@@ -10,8 +10,8 @@ import numpy as np
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.rounding import rounding_key, single
 from pmom_mpi.kernels.quantize import powers_nearest, powers_random
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.values import natural
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pmom_mpi.bias.base import Step
 from pmom_mpi.kernels.normal import add_normal
-from pmom_mpi.streams import Stream, key
+from pmom_mpi.words.streams import Stream, key
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.layout import Layout
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)

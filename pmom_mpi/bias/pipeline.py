@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pmom_mpi.bias.base import State, Step
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.wire.values.raw import Raw
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 class Pipeline:

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.layout import Layout
-from pmom_mpi.streams import Stream, generator
 from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.wire.values.low_rank import LowRank
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, generator
 
 DEPENDENT = 1e-6
 """A column of which orthogonalisation leaves less than this part is rounding noise, and becomes zero."""

@@ -11,10 +11,10 @@ from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.sparsity import Sparsity
 from pmom_mpi.kernels.random import seeded_indices
 from pmom_mpi.kernels.select import gather
-from pmom_mpi.layout import Layout
-from pmom_mpi.streams import Stream, key
 from pmom_mpi.wire.message import Message, Seeded
 from pmom_mpi.wire.values.raw import Raw
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, key
 
 
 @dataclass(frozen=True)

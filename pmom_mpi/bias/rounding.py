@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.streams import Stream, key
+from pmom_mpi.words.streams import Stream, key
 
 ROUNDING = np.uint64(0xD1B54A32D192ED03)
 """Sets the draws of a quantizer apart from those of the sparsifier before it, which has the same stream."""

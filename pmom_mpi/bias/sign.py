@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.quantize import absolute_sum
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.values.signs import Signs
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 def _pack(values: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)

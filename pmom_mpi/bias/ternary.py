@@ -11,8 +11,8 @@ import numpy as np
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.rounding import rounding_key, single
 from pmom_mpi.kernels.quantize import bucket_maxima, dither
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.values.ternary import Ternary
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)

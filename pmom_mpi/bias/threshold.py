@@ -11,10 +11,10 @@ from pydantic import Field
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.sparsity import Sparsity
 from pmom_mpi.kernels.select import select_about, select_at_least
-from pmom_mpi.layout import Layout
-from pmom_mpi.streams import Stream, key
 from pmom_mpi.wire.message import Indices, Message
 from pmom_mpi.wire.values.raw import Raw
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, key
 
 
 def _message(gradient: np.ndarray, step: Step, select) -> tuple[Message, tuple[float, ...]]:

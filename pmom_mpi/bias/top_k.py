@@ -11,9 +11,9 @@ import numpy as np
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.sparsity import Sparsity
 from pmom_mpi.kernels.select import select_largest
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.message import Indices, Message
 from pmom_mpi.wire.values.raw import Raw
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TopK(Sparsity):
 
     Examples
     --------
-    >>> from pmom_mpi.layout import Layout
+    >>> from pmom_mpi.words.layout import Layout
     >>> step = Step(node=0, iteration=0, seed=0, layout=Layout.flat(4))
     >>> message, kept = TopK(k=2).compress(np.array([1, -3, 0.5, 2]), step)
     >>> message.support.indices.tolist(), message.values.array.tolist(), kept

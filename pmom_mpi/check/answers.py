@@ -55,7 +55,7 @@ def determinism(subject: Subject) -> Iterator[Finding]:
     first, last = subject.nodes[0], subject.nodes[-1]
     here, there = ask(problem, x, first), ask(problem, x, last)
     yield verdict("same question twice", ask(problem, x, first) == here, "same bits",
-                  "another answer: draw random numbers from pmom_mpi.streams only")  # fmt: skip
+                  "another answer: draw random numbers from pmom_mpi.words.streams only")  # fmt: skip
     ask(problem, x, last, 1)
     ask(problem, x, first, 1)
     swapped = (ask(problem, x, last), ask(problem, x, first)) == (there, here)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pmom_mpi.check.finding import BAD, GOOD, NOTE, Finding
 from pmom_mpi.check.subject import Subject, ask
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.streams import Stream, generator
 
 TOLERANCE = 1e-6
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)

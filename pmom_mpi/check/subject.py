@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from pmom_mpi import config as configs
-from pmom_mpi import preparation
-from pmom_mpi.errors import blame
 from pmom_mpi.problems.base import Problem, Stateful
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.runtime import setting as preparation
+from pmom_mpi.words.errors import blame
+from pmom_mpi.words.streams import Stream, generator
 
 HOSTED = 3
 """Nodes that are looked at."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pmom_mpi.cluster.cores import Cores, cores
 from pmom_mpi.cluster.environment import Allocation, allocation
 from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, Mpirun, find, with_path
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 ROOT_VARIABLES = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}

@@ -22,8 +22,9 @@ def check_problem(config: str, overrides: tuple[str, ...]) -> None:
     pmom check-problem examples/localization.yaml
     pmom check-problem configs/quickstart.yaml -s gradient.batch=16
     """
-    from pmom_mpi import check
+    from pmom_mpi.check.examination import check
+    from pmom_mpi.check.finding import BAD, render
 
-    findings = check.check(config, overrides)
-    print_table(check.render(findings))
-    sys.exit(1 if any(finding.state == check.BAD for finding in findings) else 0)
+    findings = check(config, overrides)
+    print_table(render(findings))
+    sys.exit(1 if any(finding.state == BAD for finding in findings) else 0)

@@ -17,7 +17,7 @@ def doctor(folder: str) -> None:
     \b
     pmom doctor results/
     """
-    from pmom_mpi.cluster.doctor import checkup, render
+    from pmom_mpi.doctor import checkup, render
 
     rows = checkup(folder)
     print_table(render(rows))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pmom_mpi.commands.options import print_table
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 
 @click.command()
@@ -44,9 +44,9 @@ def reproduce(
         length = [] if iterations is None else ["--iterations", str(iterations)]
         rest = ["--seeds", seeds, *length, "-o", output, *drawn]
         launch.execute(launch.launch_command(ranks, launch.pmom("reproduce", what, *chosen, *rest)))
-    from pmom_mpi import reproduce as reproducing
     from pmom_mpi.analysis.published import FIGURES
-    from pmom_mpi.progress import Narrator
+    from pmom_mpi.campaign import reproduce as reproducing
+    from pmom_mpi.runtime.progress import Narrator
 
     if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
         raise UserError(f"--seeds: {seeds!r} is no list of numbers such as 0,1,2")

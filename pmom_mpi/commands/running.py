@@ -24,9 +24,9 @@ def run(config: str, overrides: tuple[str, ...], output: str | None, overwrite: 
     pmom run configs/quickstart.yaml
     mpirun -n 3 pmom run configs/quickstart.yaml -s momentum.beta=1 -o results/sgd.h5
     """
-    from pmom_mpi import experiment
     from pmom_mpi.analysis import payoff, read
-    from pmom_mpi.progress import Narrator
+    from pmom_mpi.runtime import experiment
+    from pmom_mpi.runtime.progress import Narrator
 
     result = experiment.run(config, overrides, output, overwrite, None if quiet else Narrator())
     if result.x is not None and result.status != "failed" and not quiet:
@@ -69,7 +69,7 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
     \b
     pmom validate configs/quickstart.yaml -s bias.0.k=1e9
     """
-    from pmom_mpi import preparation
+    from pmom_mpi.runtime import setting as preparation
 
     for line in preparation.validate(config, overrides):
         click.echo(line)

@@ -22,11 +22,11 @@ from pmom_mpi.data.library import (
 from pmom_mpi.data.partition import heterogeneity
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.data.spec import DataSpec
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 __all__ = [
-    "Batch", "DataSet", "DataSpec", "Split", "get_dataset", "heterogeneity", "import_dataset", "list_datasets",
-    "open_dataset", "partition",
+    "Batch", "DataSet", "DataSpec", "Split", "divide", "get_dataset", "heterogeneity", "import_dataset",
+    "list_datasets", "open_dataset",
 ]  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def open_dataset(spec: DataSpec) -> DataSet:
     return data
 
 
-def partition(spec: DataSpec, targets: np.ndarray, seed: int) -> list[np.ndarray]:
+def divide(spec: DataSpec, targets: np.ndarray, seed: int) -> list[np.ndarray]:
     """The rows of every node's shard, int64, ascending; raises `UserError` with more nodes than samples."""
     division = spec.division
     if spec.nodes > len(targets):

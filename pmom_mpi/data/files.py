@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 NAMES = {"train_inputs": "x_train", "train_targets": "y_train", "test_inputs": "x_test", "test_targets": "y_test"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pmom_mpi.data.files import check
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 FILES = {
     "train_inputs": "train-images-idx3-ubyte",

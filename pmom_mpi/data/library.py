@@ -27,7 +27,7 @@ from pmom_mpi.data.dataset import DataSet, Scale, Split
 from pmom_mpi.data.files import READERS, UNREADABLE, read_arrays, reason
 from pmom_mpi.data.known import KNOWN
 from pmom_mpi.data.sparse import SparseSplit
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table

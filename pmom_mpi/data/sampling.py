@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.errors import UserError
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.streams import Stream, generator
 
 Order = Literal["replacement", "reshuffle", "shuffle_once", "cyclic"]
 

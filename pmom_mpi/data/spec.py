@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pmom_mpi import registry
 from pmom_mpi.data.partition import Partition
+from pmom_mpi.words import registry
 
 PARTITIONS = {
     "contiguous": "pmom_mpi.data.partition:Contiguous",

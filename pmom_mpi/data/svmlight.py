@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pmom_mpi.data.files import MAX_CLASSES
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels import svmlight as kernel
+from pmom_mpi.words.errors import UserError
 
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SHOWN = 30

@@ -1,7 +1,7 @@
 """Counter-based random numbers: draw j of a key depends on (key, j) and on nothing else.
 
 splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators") evaluated at any counter. Keys
-come from `pmom_mpi.streams.key`.
+come from `pmom_mpi.words.streams.key`.
 """
 
 from __future__ import annotations

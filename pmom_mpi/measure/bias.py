@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from pmom_mpi import experiment, preparation, registry
 from pmom_mpi.bias.clipping import ClipPerSample
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.layout import Layout
 from pmom_mpi.measure import zoo
 from pmom_mpi.measure.bits import theory
+from pmom_mpi.runtime import experiment
+from pmom_mpi.runtime import setting as preparation
 from pmom_mpi.wire import codec
+from pmom_mpi.words import registry
+from pmom_mpi.words.layout import Layout
 
 Raw = str | Path | Mapping[str, Any]
 
@@ -120,7 +122,7 @@ def measure(
     Parameters
     ----------
     config, overrides
-        As `pmom_mpi.experiment.run` takes them.
+        As `pmom_mpi.runtime.experiment.run` takes them.
     everything : bool
         The whole zoo instead of the config's pipeline.
     iterations : int

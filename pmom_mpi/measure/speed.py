@@ -16,13 +16,13 @@ import numpy as np
 from rich.filesize import decimal
 from rich.table import Table
 
-from pmom_mpi import registry
 from pmom_mpi.analysis.payoff import Payoff
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.layout import Layout
 from pmom_mpi.measure import zoo
 from pmom_mpi.wire.codec import add, encode, max_bytes
 from pmom_mpi.wire.message import Everything
+from pmom_mpi.words import registry
+from pmom_mpi.words.layout import Layout
 
 COLUMNS = 512
 WARM_UP = 2

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from pmom_mpi.layout import Layout
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Context:
     hosted : range
         The nodes that live on this rank; empty on a server that hosts none.
     seed : int
-        The experiment's seed, for `pmom_mpi.streams`.
+        The experiment's seed, for `pmom_mpi.words.streams`.
     dtype : numpy dtype
         float32 or float64: the type of x, of gradients and of real-valued data.
     data : DataSet or None

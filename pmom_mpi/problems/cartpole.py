@@ -11,10 +11,10 @@ from pydantic import Field
 from pmom_mpi.kernels.cartpole import BODY, STATE, rollouts
 from pmom_mpi.kernels.policy import logit_gradients
 from pmom_mpi.kernels.returns import MEAN_BASELINE, NO_BASELINE, TIME_BASELINE, advantages
-from pmom_mpi.layout import Layout
+from pmom_mpi.networks.initialize import initialize
 from pmom_mpi.problems.base import Context
-from pmom_mpi.problems.initialize import initialize
-from pmom_mpi.streams import Stream, generator, key
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, generator, key
 
 Count = Annotated[int, Field(ge=1)]
 Discount = Annotated[float, Field(gt=0, le=1)]

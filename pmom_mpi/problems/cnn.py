@@ -10,14 +10,14 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.convolution import bias_relu_pool, bias_relu_pool_backward, fold, unfold
 from pmom_mpi.kernels.layers import add_l2
-from pmom_mpi.layout import Layout
+from pmom_mpi.networks.initialize import initialize
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum
-from pmom_mpi.problems.initialize import initialize
 from pmom_mpi.problems.mlp import MLP, Initialization, Weight, Width
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 TILE = 16
 """Samples that go through the network at once: their unfolded images stay near the core, however large the batch."""
@@ -117,7 +117,7 @@ class CNN(FiniteSum):
         The shape of a sample whose numbers lie in this order; by default that of the data set, or, where samples
         are plain vectors, a square grey image.
     init : str
-        One of `pmom_mpi.problems.initialize.INITIALIZERS`.
+        One of `pmom_mpi.networks.initialize.INITIALIZERS`.
     l2 : float
     """
 

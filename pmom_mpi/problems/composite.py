@@ -13,9 +13,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.layout import Layout
 from pmom_mpi.problems.base import Context
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, generator
 
 Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

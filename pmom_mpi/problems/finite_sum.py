@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
 from pmom_mpi.problems.base import Context
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 EVALUATION_ROWS = 1000
 """Test samples in one evaluation chunk: the unit that ranks share out, so sums do not depend on their number."""

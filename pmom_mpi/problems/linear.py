@@ -9,16 +9,16 @@ import numpy as np
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels import regression
 from pmom_mpi.kernels.layers import add_l2
-from pmom_mpi.layout import Layout
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import EVALUATION_ROWS, grown
 from pmom_mpi.problems.minimize import largest_eigenvalue, minimize
 from pmom_mpi.problems.rows import DenseRows, Finite, Loss, Shard, load
 from pmom_mpi.problems.synthetic import Made
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, generator
 
 MAX_SPECTRUM = 1024
 """Up to this dimension all eigenvalues are computed; beyond it only the largest."""

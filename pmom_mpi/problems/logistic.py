@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.regression import LOGISTIC, add_bounded_penalty
 from pmom_mpi.problems.linear import Constants, Convex, Labels, LinearModel, Period, Weight
 from pmom_mpi.problems.rows import Finite, Loss
 from pmom_mpi.problems.synthetic import Made
+from pmom_mpi.words.errors import UserError
 
 CURVATURE = 0.25
 """The largest second derivative of log(1 + e^-t)."""

@@ -11,11 +11,11 @@ from pydantic import Field
 from pmom_mpi.kernels.lqr import normals, rollouts
 from pmom_mpi.kernels.normal import add_normal
 from pmom_mpi.kernels.returns import advantages
-from pmom_mpi.layout import Layout
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.cartpole import BASELINES, Baseline, Count, Discount, check_baseline
 from pmom_mpi.problems.lqr_exact import System, optimum
-from pmom_mpi.streams import Stream, generator, key
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, generator, key
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -13,10 +13,10 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from pmom_mpi.networks.initialize import initialize
+from pmom_mpi.networks.stacked import ActivationName, Loss, StackedNetwork, Tape, dense_layout
 from pmom_mpi.problems.base import Context
-from pmom_mpi.problems.initialize import initialize
-from pmom_mpi.problems.maml_network import ActivationName, Loss, StackedNetwork, Tape, dense_layout
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.streams import Stream, generator
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.distinct import distinct
+from pmom_mpi.networks.stacked import CrossEntropy
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.maml import (
     ADAPTATION_STEPS,
@@ -22,7 +22,7 @@ from pmom_mpi.problems.maml import (
     Samples,
     Tasks,
 )
-from pmom_mpi.problems.maml_network import CrossEntropy
+from pmom_mpi.words.errors import UserError
 
 Label = Annotated[int, Field(ge=0)]
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from pmom_mpi.networks.stacked import SquaredError
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.maml import (
     ADAPTATION_STEPS,
@@ -19,7 +20,6 @@ from pmom_mpi.problems.maml import (
     Samples,
     Tasks,
 )
-from pmom_mpi.problems.maml_network import SquaredError
 
 AMPLITUDES = (0.1, 5.0)
 PHASES = (0.0, np.pi)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 GAP = 1e-12
 """f(x) - f* is brought below this times f(x) for certain; in practice far below."""

@@ -9,15 +9,15 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.layers import add_bias_relu, add_l2, relu_backward
 from pmom_mpi.kernels.losses import softmax_cross_entropy, softmax_cross_entropy_gradient
 from pmom_mpi.kernels.per_sample import add_squared_norms, clip_factors, scale_rows
-from pmom_mpi.layout import Layout
+from pmom_mpi.networks.initialize import initialize
+from pmom_mpi.networks.narrow import Narrow, narrowed
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum, grown
-from pmom_mpi.problems.initialize import initialize
-from pmom_mpi.problems.narrow import Narrow, narrowed
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 Initialization = Literal["pytorch", "glorot", "he", "zeros"]
 Width = Annotated[int, Field(gt=0)]

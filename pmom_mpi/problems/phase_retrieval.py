@@ -11,7 +11,7 @@ from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.linear import Constants, LinearModel
 from pmom_mpi.problems.rows import Loss
 from pmom_mpi.problems.synthetic import Made, Synthetic
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.streams import Stream, generator
 
 
 @dataclass

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from pmom_mpi.problems.base import Context
-from pmom_mpi.registry import construct
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.registry import construct
+from pmom_mpi.words.streams import Stream, generator
 
 Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

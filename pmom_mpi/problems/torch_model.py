@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum
-from pmom_mpi.streams import Stream, generator, key
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream, generator, key
 
 try:
     import torch

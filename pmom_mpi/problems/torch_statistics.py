@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 NAMES = ("running_mean", "running_var")
 

@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 
 from pmom_mpi import __version__
-from pmom_mpi.errors import UserError
 from pmom_mpi.record.columns import Column
 from pmom_mpi.record.repair import hold, is_being_written
+from pmom_mpi.words.errors import UserError
 
 FORMAT_VERSION = 1
 ROWS_A_CHUNK = 1024

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 VERSION = 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 ROUNDED_DOWN = 1 - 1e-12
 """Keeps the largest step size on the safe side of rounding errors."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.theory.nonconvex import smallest_eps
+from pmom_mpi.words.errors import UserError
 
 CANDIDATES = 2000
 """Values of c that are tried; the bound is smooth in it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pmom_mpi.cluster.environment import launcher
-from pmom_mpi.errors import UserError
 from pmom_mpi.transport.alone import Alone
+from pmom_mpi.words.errors import UserError
 
 if TYPE_CHECKING:
     from pmom_mpi.transport.mpi import Group

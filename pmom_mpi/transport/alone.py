@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from pmom_mpi.transport.base import Hands, Report
+from pmom_mpi.transport.base import Hands
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.solo import Solo
+from pmom_mpi.words.report import Report
 
 
 class Alone:

@@ -26,10 +26,12 @@ import numpy as np
 mpi4py.rc.thread_level = "funneled"
 from mpi4py import MPI  # noqa: E402 - the thread level must be set first
 
-from pmom_mpi.transport.base import SERVER, Hands, Order, Report, Task, WorkerFailed, block, turns  # noqa: E402
+from pmom_mpi.transport.base import SERVER, Hands, Order, Task, WorkerFailed  # noqa: E402
 from pmom_mpi.transport.placement import cores_available, keeping_to, oversubscribed, own_core  # noqa: E402
 from pmom_mpi.transport.signals import Signals  # noqa: E402
 from pmom_mpi.transport.waiting import Waiter  # noqa: E402
+from pmom_mpi.words.nodes import block, turns  # noqa: E402
+from pmom_mpi.words.report import Report  # noqa: E402
 
 PAYLOAD, REPORT, FAILURE, LINK = 1, 2, 3, 4
 LINK_BYTES, LINK_MESSAGES = 1 << 22, 5

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pmom_mpi.transport.base import Hands, Order, Report
+from pmom_mpi.transport.base import Hands, Order
 from pmom_mpi.transport.signals import Signals
+from pmom_mpi.words.report import Report
 
 
 class Solo:

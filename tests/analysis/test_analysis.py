@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from pmom_mpi import config as configs
-from pmom_mpi import experiment
 from pmom_mpi.analysis import plot, published, read, show
 from pmom_mpi.cli import main
-from pmom_mpi.errors import UserError
+from pmom_mpi.runtime import experiment
+from pmom_mpi.words.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmom_mpi import experiment
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.payoff import Payoff, payoff, sentence
+from pmom_mpi.runtime import experiment
 
 SIZES = st.floats(1, 1e9)
 SECONDS = st.floats(1e-6, 10)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.codec import to_dense
 from pmom_mpi.wire.message import Everything, Message
+from pmom_mpi.words.layout import Layout
 
 FLOATS = [np.float32, np.float64]
 

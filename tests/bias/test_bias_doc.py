@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmom_mpi import registry
 from pmom_mpi.measure.bias import measure
+from pmom_mpi.words import registry
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "bias.md").read_text()

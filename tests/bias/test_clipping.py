@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pmom_mpi import experiment, preparation, registry
 from pmom_mpi.analysis import read
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.clipping import ClipAdaptive, ClipNorm, ClipSmooth, ClipValue, Normalize
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.norms import norm
-from pmom_mpi.layout import Layout
+from pmom_mpi.runtime import experiment
+from pmom_mpi.runtime import setting as preparation
+from pmom_mpi.words import registry
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 LAYOUT = Layout(("weight", "bias", "tail"), ((3, 4), (4,), (1,)))
 DTYPES = (np.float32, np.float64)

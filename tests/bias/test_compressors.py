@@ -15,9 +15,9 @@ from pmom_mpi.bias.sign import ScaledSign, SignMajority
 from pmom_mpi.bias.ternary import TernGrad
 from pmom_mpi.bias.threshold import AdaptiveThreshold, Threshold
 from pmom_mpi.bias.top_k import TopK
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.codec import add, decode, encode, max_bytes, to_dense
 from pmom_mpi.wire.message import Everything, Message
+from pmom_mpi.words.layout import Layout
 
 CONTRACTIVE = [
     TopK(fraction=0.3),

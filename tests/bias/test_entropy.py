@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from pmom_mpi import experiment, preparation
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.bias.sign import ScaledSign
 from pmom_mpi.bias.top_k import TopK
 from pmom_mpi.measure.bits import log2_binomial
+from pmom_mpi.runtime import experiment
+from pmom_mpi.runtime import setting as preparation
 from pmom_mpi.wire.codec import bits, encode, max_bytes, sections
 
 CONFIG = {

@@ -6,10 +6,10 @@ from compressor_cases import vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmom_mpi import registry
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire import codec
+from pmom_mpi.words import registry
+from pmom_mpi.words.layout import Layout
 
 HALF = {"fraction": 0.5}
 CASES = {

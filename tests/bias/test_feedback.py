@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmom_mpi import registry
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.feedback import EF14, EF21, EF21SGDM
 from pmom_mpi.bias.local_momentum import LocalMomentum
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.random import seeded_indices
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire import codec
 from pmom_mpi.wire.message import Everything, Indices, Message, Seeded
 from pmom_mpi.wire.values import BFloat16, Half, Levels, LowRank, Raw, Signs, Ternary
+from pmom_mpi.words import registry
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 DIMENSION = 40
 LAYOUT = Layout.flat(DIMENSION)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pmom_mpi import registry
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.noise import GaussianNoise
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
+from pmom_mpi.words import registry
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 def noise(sigma=1.0, node=0, iteration=0, seed=0, dimension=1000, dtype=np.float64):

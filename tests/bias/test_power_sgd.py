@@ -5,8 +5,8 @@ import pytest
 from compressor_cases import FLOATS, sent, squared, step_for
 
 from pmom_mpi.bias.power_sgd import PowerSGD, orthonormal
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.codec import bits
+from pmom_mpi.words.layout import Layout
 
 LAYOUT = Layout(("c", "w1", "b1", "w2", "b2", "k"), ((3,), (40, 30), (40,), (2, 2), (5,), (8, 3, 5)))
 

@@ -6,9 +6,9 @@ from pmom_mpi.bias.cast import Cast
 from pmom_mpi.bias.dithering import QSGD
 from pmom_mpi.bias.natural import Natural
 from pmom_mpi.bias.ternary import TernGrad
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.codec import bits
 from pmom_mpi.wire.message import Everything, Message
+from pmom_mpi.words.layout import Layout
 
 VECTOR = np.random.default_rng(0).standard_normal(50_000).astype(np.float32)
 

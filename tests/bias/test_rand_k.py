@@ -4,10 +4,10 @@ from compressor_cases import sent, step_for
 
 from pmom_mpi.bias.rand_k import RandK
 from pmom_mpi.bias.rounding import rounding_key
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.codec import bits, encode, max_bytes
 from pmom_mpi.wire.message import Seeded
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 VECTOR = np.arange(1, 1001, dtype=np.float32)
 

@@ -4,10 +4,10 @@ from compressor_cases import sent, squared, step_for, vectors
 from hypothesis import given
 
 from pmom_mpi.bias.sign import ScaledSign, SignMajority
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire.codec import bits
 from pmom_mpi.wire.message import Everything, Message
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 @given(vectors(np.float32))

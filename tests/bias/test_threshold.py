@@ -4,10 +4,10 @@ from compressor_cases import FLOATS, sent, step_for, vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmom_mpi import registry
 from pmom_mpi.bias.threshold import AdaptiveThreshold, Threshold
 from pmom_mpi.bias.top_k import TopK
-from pmom_mpi.errors import UserError
+from pmom_mpi.words import registry
+from pmom_mpi.words.errors import UserError
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -4,11 +4,11 @@ from compressor_cases import FLOATS, sent, squared, step_for, vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmom_mpi import registry
 from pmom_mpi.bias.none import Identity
 from pmom_mpi.bias.top_k import TopK
-from pmom_mpi.errors import UserError
-from pmom_mpi.layout import Layout
+from pmom_mpi.words import registry
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
 
 
 def published(vector, k):

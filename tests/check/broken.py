@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pmom_mpi.layout import Layout
+from pmom_mpi.words.layout import Layout
 
 
 @dataclass

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pmom_mpi import check
 from pmom_mpi.check.derivatives import _compare
+from pmom_mpi.check.examination import check
+from pmom_mpi.check.finding import BAD
 from pmom_mpi.cli import main
 
 HERE = Path(__file__).parent
@@ -47,22 +48,22 @@ def config(tmp_path, monkeypatch):
 
 
 def bad(findings):
-    return [finding.what for finding in findings if finding.state == check.BAD]
+    return [finding.what for finding in findings if finding.state == BAD]
 
 
 @pytest.mark.parametrize("name, what", BROKEN.items(), ids=BROKEN.keys())
 def test_a_broken_promise_is_found(config, name, what):
-    assert what in bad(check.check(config(name)))
+    assert what in bad(check(config(name)))
 
 
 def test_a_right_problem_passes(config):
-    findings = check.check(config("Right"))
+    findings = check(config("Right"))
     assert not bad(findings)
     assert {"finite differences", "on another rank", "evaluate's sums"} <= {finding.what for finding in findings}
 
 
 def test_the_wrong_tensor_alone_is_named(config):
-    findings = check.check(config("WrongTensor"))
+    findings = check(config("WrongTensor"))
     assert "finite differences, first" not in bad(findings)
     (text,) = (finding.text for finding in findings if finding.what == "finite differences, second")
     assert "relative error 1.0e-04" in text
@@ -88,7 +89,7 @@ def test_estimates_are_not_held_against_the_derivative(config, monkeypatch):
     import broken
 
     monkeypatch.setattr(broken.WrongTensor, "differentiates", False, raising=False)
-    findings = check.check(config("WrongTensor"))
+    findings = check(config("WrongTensor"))
     assert not bad(findings)
     assert any(finding.state == "note" and "estimate" in finding.text for finding in findings)
 
@@ -99,5 +100,5 @@ def test_built_in_problem(tmp_path):
         "data": {"name": "digits", "nodes": 4}, "gradient": {"batch": 16},
     }  # fmt: skip
     (tmp_path / "mlp.yaml").write_text(yaml.safe_dump(raw))
-    findings = check.check(tmp_path / "mlp.yaml")
+    findings = check(tmp_path / "mlp.yaml")
     assert not bad(findings) and np.isin("finite differences", [finding.what for finding in findings])

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from pmom_mpi.cluster import doctor
+from pmom_mpi import doctor
 from pmom_mpi.cluster import mpirun as launchers
-from pmom_mpi.cluster.doctor import jobs
 from pmom_mpi.cluster.mpirun import OPEN_MPI
+from pmom_mpi.doctor import jobs
 
 CHECKUP = """
 import dataclasses, json, sys
-from pmom_mpi.cluster import doctor
+from pmom_mpi import doctor
 print(json.dumps([dataclasses.asdict(row) for row in doctor.checkup(sys.argv[1])]))
 """
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from idx_files import idx_bytes
 
 from pmom_mpi.data.idx import read_folder, read_idx
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 

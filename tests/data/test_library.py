@@ -17,7 +17,7 @@ from pmom_mpi.data import DataSpec, get_dataset, import_dataset, list_datasets, 
 from pmom_mpi.data.dataset import Scale
 from pmom_mpi.data.idx import FILES
 from pmom_mpi.data.known import KNOWN, Known
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 

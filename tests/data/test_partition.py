@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmom_mpi.data import DataSpec, heterogeneity, partition
-from pmom_mpi.errors import UserError
+from pmom_mpi.data import DataSpec, divide, heterogeneity
+from pmom_mpi.words.errors import UserError
 
 KINDS = ["contiguous", "iid", {"kind": "label", "classes": 1}, {"kind": "label", "classes": 2}, "dirichlet",
          {"kind": "dirichlet", "a": 1e-6}, {"kind": "dirichlet", "a": 100}]  # fmt: skip
@@ -24,40 +24,40 @@ def test_shards_are_a_division(targets, share, kind, seed):
     nodes = max(1, int(share * len(targets)) // blocks)
     if nodes * blocks > len(targets):
         nodes, kind = 1, "iid"
-    shards = partition(DataSpec("any", nodes, kind), targets, seed)
+    shards = divide(DataSpec("any", nodes, kind), targets, seed)
     assert len(shards) == nodes
     assert all(len(rows) and rows.dtype == np.int64 and (np.diff(rows) > 0).all() for rows in shards)
     assert np.array_equal(np.sort(np.concatenate(shards)), np.arange(len(targets)))
-    again = partition(DataSpec("any", nodes, kind), targets, seed)
+    again = divide(DataSpec("any", nodes, kind), targets, seed)
     assert all(np.array_equal(one, other) for one, other in zip(shards, again, strict=True))
 
 
 def test_contiguous_is_that_of_the_published_runs():
-    shards = partition(DataSpec("any", 100), np.zeros(60000, np.uint8), 0)
+    shards = divide(DataSpec("any", 100), np.zeros(60000, np.uint8), 0)
     assert all(np.array_equal(rows, np.arange(600 * node, 600 * (node + 1))) for node, rows in enumerate(shards))
 
 
 def test_remainder_goes_to_the_first_nodes():
-    assert [len(rows) for rows in partition(DataSpec("any", 4), np.zeros(14, np.uint8), 0)] == [4, 4, 3, 3]
+    assert [len(rows) for rows in divide(DataSpec("any", 4), np.zeros(14, np.uint8), 0)] == [4, 4, 3, 3]
 
 
 @pytest.mark.parametrize("kind", ["iid", "label", "dirichlet"])
 def test_seed_decides(kind):
     targets = np.arange(300) % 10
-    one, other = (partition(DataSpec("any", 5, kind), targets, seed) for seed in (0, 1))
+    one, other = (divide(DataSpec("any", 5, kind), targets, seed) for seed in (0, 1))
     assert not np.array_equal(np.concatenate(one), np.concatenate(other))
 
 
 def test_label_gives_few_classes():
     targets = np.random.default_rng(0).permutation(np.arange(1000) % 10)
-    shards = partition(DataSpec("any", 20, {"kind": "label", "classes": 2}), targets, 0)
+    shards = divide(DataSpec("any", 20, {"kind": "label", "classes": 2}), targets, 0)
     assert all(len(np.unique(targets[rows])) <= 2 for rows in shards)
 
 
 def test_dirichlet_is_less_alike_with_smaller_a():
     targets = np.random.default_rng(0).integers(0, 10, 20000)
     distances = [
-        heterogeneity(targets, partition(DataSpec("any", 50, {"kind": "dirichlet", "a": a}), targets, 0), 10)
+        heterogeneity(targets, divide(DataSpec("any", 50, {"kind": "dirichlet", "a": a}), targets, 0), 10)
         for a in (0.01, 0.5, 10)
     ]
     far, middle, near = (found["label_distance"] for found in distances)
@@ -87,10 +87,10 @@ def test_heterogeneity_by_hand():
 )
 def test_what_cannot_be_divided(nodes, kind, line):
     with pytest.raises(UserError, match=line):
-        partition(DataSpec("any", nodes, kind), np.arange(12) % 3, 0)
+        divide(DataSpec("any", nodes, kind), np.arange(12) % 3, 0)
 
 
 @pytest.mark.parametrize("kind", ["label", "dirichlet"])
 def test_real_targets_have_no_labels(kind):
     with pytest.raises(UserError, match="these targets are real; use iid"):
-        partition(DataSpec("any", 2, kind), np.linspace(0, 1, 12), 0)
+        divide(DataSpec("any", 2, kind), np.linspace(0, 1, 12), 0)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmom_mpi.data import Batch
-from pmom_mpi.errors import UserError
-from pmom_mpi.registry import construct
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import construct
 
 ORDERS = ["reshuffle", "shuffle_once", "cyclic", "replacement"]
 

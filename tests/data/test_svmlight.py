@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pmom_mpi.data import DataSpec, import_dataset, open_dataset
 from pmom_mpi.data.svmlight import read, read_text
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 entries = st.dictionaries(st.integers(1, 40), numbers, max_size=8)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pmom_mpi.data import DataSpec, open_dataset
 from pmom_mpi.data.files import NAMES, read_arrays
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 
 SUFFIXES = (".npz", ".h5", ".hdf5")
 

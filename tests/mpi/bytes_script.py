@@ -12,7 +12,7 @@ import sys
 from mpi4py import MPI
 
 import pmom_mpi
-from pmom_mpi.downlink import Receiver
+from pmom_mpi.method.downlink import Receiver
 from pmom_mpi.transport.mpi import Group
 
 stars, models = [], []

@@ -9,9 +9,11 @@ import sys
 
 import numpy as np
 
-from pmom_mpi.transport.base import Order, Report, Task, turns
+from pmom_mpi.transport.base import Order, Task
 from pmom_mpi.transport.mpi import Centre, Edge, Group
 from pmom_mpi.transport.signals import Signals
+from pmom_mpi.words.nodes import turns
+from pmom_mpi.words.report import Report
 
 MODEL = 1000
 

@@ -63,7 +63,7 @@ def test_constant_features_on_any_number_of_ranks(mpirun, tmp_path, mnist):
 
 
 def test_one_process_without_mpi_gives_the_same_bits(mpirun, tmp_path):
-    from pmom_mpi import experiment
+    from pmom_mpi.runtime import experiment
 
     raw = config(PIPELINES["top_k"])
     (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))

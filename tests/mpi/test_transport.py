@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmom_mpi.transport.base import block, turns
 from pmom_mpi.transport.placement import oversubscribed, own_core
 from pmom_mpi.transport.waiting import Waiter
+from pmom_mpi.words.nodes import block, turns
 
 SCRIPT = str(Path(__file__).with_name("star_script.py"))
 

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.cartpole import BODY, advance, rollouts
 from pmom_mpi.kernels.policy import logit, logit_gradients
 from pmom_mpi.problems.cartpole import EPISODE, CartPole
-from pmom_mpi.registry import construct
-from pmom_mpi.streams import Stream, key
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import construct
+from pmom_mpi.words.streams import Stream, key
 
 SCALES = np.array([2.4, 1.0, 12 * np.pi / 180, 1.0])
 

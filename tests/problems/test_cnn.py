@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.convolution import fold, unfold
 from pmom_mpi.problems.cnn import CNN, TILE
-from pmom_mpi.registry import PROBLEMS, build
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import PROBLEMS, build
 
 
 def ready(problem, context):

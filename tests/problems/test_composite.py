@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.problems.composite import CompositeRegression, Portfolio
-from pmom_mpi.registry import construct
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import construct
 
 KINDS = [CompositeRegression, Portfolio]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.problems.mlp import MLP
 from pmom_mpi.problems.softmax_regression import SoftmaxRegression
+from pmom_mpi.words.errors import UserError
 
 
 def ready(problem, context):

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from pmom_mpi.problems.initialize import initialize
+from pmom_mpi.networks.initialize import initialize
 from pmom_mpi.problems.mlp import MLP
 
 # sha256 of the float32 bytes of torch.nn.Linear's parameters, layer after layer (weight, bias) in one vector, made

@@ -6,7 +6,6 @@ from scipy import optimize
 
 from pmom_mpi.data import Batch
 from pmom_mpi.data.sparse import SparseSplit
-from pmom_mpi.errors import UserError
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.least_squares import LeastSquares
 from pmom_mpi.problems.linear import Constants
@@ -14,7 +13,8 @@ from pmom_mpi.problems.logistic import Logistic, NonconvexLogistic
 from pmom_mpi.problems.phase_retrieval import PhaseRetrieval
 from pmom_mpi.problems.robust import RobustRegression
 from pmom_mpi.problems.synthetic import Synthetic
-from pmom_mpi.registry import PROBLEMS, build
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import PROBLEMS, build
 
 SMALL = Synthetic(dimension=8, samples=(10, 31), condition=20.0)
 PROBLEMS_HERE = [

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.problems.lqr import LQR
-from pmom_mpi.registry import construct
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import construct
 
 
 def ready(context, **keys):

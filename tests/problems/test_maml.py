@@ -5,13 +5,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.kernels.distinct import distinct
 from pmom_mpi.problems.maml import Samples
 from pmom_mpi.problems.maml_classes import MAMLClasses
 from pmom_mpi.problems.maml_sines import MAMLSines
-from pmom_mpi.registry import construct
-from pmom_mpi.streams import Stream, generator
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import construct
+from pmom_mpi.words.streams import Stream, generator
 
 
 def ready(problem, context):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pmom_mpi.problems.maml_network import ACTIVATIONS, CrossEntropy, SquaredError, StackedNetwork, dense_layout
+from pmom_mpi.networks.stacked import ACTIVATIONS, CrossEntropy, SquaredError, StackedNetwork, dense_layout
 
 TASKS, SAMPLES, FEATURES = 4, 6, 3
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.problems.mlp import MLP
 from pmom_mpi.problems.softmax_regression import SoftmaxRegression
-from pmom_mpi.registry import PROBLEMS, build
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import PROBLEMS, build
 
 
 def reference(layout, x, inputs, targets, l2):

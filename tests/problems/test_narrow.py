@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pmom_mpi.networks.narrow import WORTH, Narrow, narrowed
 from pmom_mpi.problems.mlp import MLP
-from pmom_mpi.problems.narrow import WORTH, Narrow, narrowed
 from pmom_mpi.problems.softmax_regression import SoftmaxRegression
 
 

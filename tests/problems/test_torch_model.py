@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.problems.base import Stateful
-from pmom_mpi.registry import PROBLEMS, build
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.registry import PROBLEMS, build
 
 torch = pytest.importorskip("torch")
 
@@ -174,7 +174,7 @@ def test_without_torch_one_line_says_what_to_install():
 
 def test_torch_is_imported_only_when_used():
     code = (
-        "import sys, pmom_mpi.cli, pmom_mpi.experiment, pmom_mpi.check as c; "
+        "import sys, pmom_mpi.cli, pmom_mpi.runtime.experiment, pmom_mpi.check as c; "
         "c.check(sys.argv[1], ['gradient.batch=2']); assert 'torch' not in sys.modules"
     )
     config = HERE.parents[1] / "configs" / "quickstart.yaml"

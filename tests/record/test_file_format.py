@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from pmom_mpi import experiment
+from pmom_mpi.runtime import experiment
 
 PAGE = (Path(__file__).parents[2] / "docs" / "file-format.md").read_text(encoding="utf-8")
 

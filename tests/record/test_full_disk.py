@@ -17,7 +17,7 @@ LIMITED = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from test_recorder import recorder, row
-from pmom_mpi.errors import UserError
+from pmom_mpi.words.errors import UserError
 from pmom_mpi.record.columns import KNOWN
 written = recorder(sys.argv[1], metrics=KNOWN, flush_seconds=0.0)
 try:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pmom_mpi.analysis import read
-from pmom_mpi.errors import UserError
 from pmom_mpi.record.columns import column
 from pmom_mpi.record.recorder import Recorder
+from pmom_mpi.words.errors import UserError
 
 NAMES = ("iteration", "train_loss", "test_loss", "uplink_bits", "downlink_bits", "time_total")
 

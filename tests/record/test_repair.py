@@ -14,8 +14,8 @@ from test_recorder import recorder, row
 
 from pmom_mpi.analysis import read
 from pmom_mpi.cli import main
-from pmom_mpi.errors import UserError
 from pmom_mpi.record.repair import is_being_written, repair
+from pmom_mpi.words.errors import UserError
 
 KILLED = """
 import os, signal, sys

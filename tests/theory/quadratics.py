@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pmom_mpi.momentum import EMA
+from pmom_mpi.method.momentum import EMA
 
 NODES, ITERATIONS = 5, 150
 BETAS = (1.0, 0.5, 0.1, 0.03)

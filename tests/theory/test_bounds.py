@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmom_mpi.errors import UserError
 from pmom_mpi.theory import bias, nonconvex, pl
+from pmom_mpi.words.errors import UserError
 
 from . import quadratics
 from .quadratics import BETAS, ITERATIONS, Quadratic, Trajectory

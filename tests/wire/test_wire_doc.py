@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.top_k import TopK
-from pmom_mpi.layout import Layout
 from pmom_mpi.wire import supports
 from pmom_mpi.wire.codec import HEADER, encode, max_bytes, sections, to_dense
 from pmom_mpi.wire.message import Message
 from pmom_mpi.wire.values import CODECS
+from pmom_mpi.words.layout import Layout
 
 from . import plain_decoder
 from .messages import messages

@@ -1,0 +1,1 @@
+"""The method of the paper: server and worker, momentum, what travels between them."""

@@ -1,0 +1,1 @@
+"""One run on these ranks: set up, carried out, ended together."""

@@ -1,0 +1,84 @@
+"""What a person sees of a run: a live bar on a terminal, plain lines elsewhere. Only rank 0 has one."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import IO
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pmom_mpi.config import Config
+from pmom_mpi.problems.base import Problem
+
+LINES = 10
+"""How many plain lines a whole run prints, beside the first and the last."""
+
+
+class Narrator:
+    """Tells a run as it goes; implements `pmom_mpi.runtime.experiment.Watcher`."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._bits = 0.0
+        self._began = 0.0
+        self._done = 0
+
+    def begin(self, config: Config, problem: Problem, ranks: int) -> None:
+        self._total = config.iterations
+        self._loss = f"train_{problem.metrics[0]}"
+        self._test = f"test_{_told(problem.evaluation)}"
+        self._began, self._bits, self._done = time.perf_counter(), 0.0, 0
+        workers = "one process" if ranks == 1 else f"1 server + {ranks - 1} workers"
+        self._console.print(
+            f"{config.name}: {config.nodes} nodes on {workers}, d = {problem.layout.dimension:,}, "
+            f"{config.iterations} iterations -> {config.output}"
+        )
+        if self._console.is_terminal:
+            self._progress = Progress(
+                BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"), TextColumn("ETA"),
+                TimeRemainingColumn(), console=self._console,
+            )  # fmt: skip
+            self._task = self._progress.add_task("", total=config.iterations, facts="")
+            self._progress.start()
+
+    def row(self, row: dict[str, float]) -> None:
+        if self._done == 0:
+            self._first = time.perf_counter()
+        self._done = int(row["iteration"]) + 1
+        self._bits += row["uplink_bits"]
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self._done, facts=self._facts(row))
+        elif self._done in (1, self._total) or self._done % max(1, self._total // LINES) == 0:
+            left = (self._total - self._done) / self._rate()
+            self._console.print(
+                f"{self._done:>{len(str(self._total))}}/{self._total}  {self._facts(row)}  ETA {left:.0f} s"
+            )
+
+    def end(self, status: str) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        self._console.print(f"{status} after {self._done} iterations in {time.perf_counter() - self._began:.1f} s")
+
+    def _facts(self, row: dict[str, float]) -> str:
+        named = [f"{self._loss.removeprefix('train_')} {row[self._loss]:.5g}"]
+        if math.isfinite(row.get(self._test, math.nan)):
+            named.append(f"{self._test.replace('_', ' ')} {row[self._test]:.4g}")
+        return "  ".join([*named, f"sent {decimal(int(self._bits / 8))}", f"{self._rate():.3g} it/s"])
+
+    def _rate(self) -> float:
+        """Iterations a second, the first excepted: it may still compile kernels."""
+        if self._done == 1:
+            return 1 / max(self._first - self._began, 1e-9)
+        return (self._done - 1) / max(time.perf_counter() - self._first, 1e-9)
+
+
+def _told(evaluation: Sequence[str]) -> str:
+    """Which of an evaluation's values is told: accuracy or return if it has one, else the last."""
+    return next((name for name in ("accuracy", "return") if name in evaluation), evaluation[-1] if evaluation else "")

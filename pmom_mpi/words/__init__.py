@@ -1,0 +1,1 @@
+"""What every room speaks of: layouts, streams, nodes, reports, errors."""
