@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.problems.base import Problem, Stateful
-from pmom_mpi.runtime import setting as preparation
-from pmom_mpi.words.errors import blame
+from pmom_mpi.runtime.setting import Setting, Source
+from pmom_mpi.transport.one_process import OneProcess
 from pmom_mpi.words.streams import Stream, generator
 
 HOSTED = 3
@@ -41,13 +39,12 @@ class Answer:
 class Subject:
     """A config, and the problems made of it."""
 
-    raw: Mapping[str, Any]
-    source: str
+    source: Source
 
     @cached_property
     def nodes(self) -> range:
         """The nodes that are looked at: the first few."""
-        return range(min(HOSTED, configs.from_raw(self.raw, self.source).nodes))
+        return range(min(HOSTED, configs.from_raw(self.source.raw, self.source.name).nodes))
 
     @cached_property
     def problem(self) -> Problem:
@@ -63,13 +60,8 @@ class Subject:
 
     def make(self, dtype: str, hosted: range) -> Problem:
         """A new problem of that type, set up as a rank that hosts these nodes would."""
-        config = configs.from_raw({**self.raw, "dtype": dtype}, self.source)
-        with blame(self.source):
-            preparation.set_up(config, hosted)
-            problem = config.problem
-            if hasattr(problem, "solve"):
-                problem.adopt(problem.solve())
-        return problem
+        source = replace(self.source, raw={**self.source.raw, "dtype": dtype})
+        return Setting.make(OneProcess(), source, hosted).problem
 
 
 def ask(problem: Problem, x: np.ndarray, node: int, iteration: int = 0, before: float = np.nan) -> Answer:

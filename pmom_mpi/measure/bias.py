@@ -16,7 +16,7 @@ from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.measure import zoo
 from pmom_mpi.measure.bits import theory
 from pmom_mpi.runtime import experiment
-from pmom_mpi.runtime import setting as preparation
+from pmom_mpi.runtime.setting import ready
 from pmom_mpi.wire import codec
 from pmom_mpi.words import registry
 from pmom_mpi.words.layout import Layout
@@ -133,13 +133,13 @@ def measure(
         Draws of a random operator, for each node.
     """
     x = _point(config, overrides, iterations)
-    part = preparation.prepare(config, overrides)
-    problem, seed = part.config.problem, part.config.seed
+    setting = ready(config, overrides)
+    problem, seed = setting.problem, setting.config.seed
     x = problem.initial_point() if x is None else x
-    hosted = range(part.config.nodes if nodes is None else min(nodes, part.config.nodes))
+    hosted = range(setting.config.nodes if nodes is None else min(nodes, setting.config.nodes))
     gradient = np.empty_like(x)
     problem.gradient(x, 0, iterations, gradient)
-    pipelines = _zoo(gradient) if everything else _pipelines(part.config.bias, part.raw.get("bias"))
+    pipelines = _zoo(gradient) if everything else _pipelines(setting.config.bias, setting.source.raw.get("bias"))
     probes = [Probe(stages, label, problem.layout, x.dtype, seed) for label, stages in pipelines]
     for node in hosted:
         problem.gradient(x, node, iterations, gradient)

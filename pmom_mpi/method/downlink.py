@@ -1,87 +1,154 @@
-"""Compressed broadcasts: EF21-P.
+"""How the model travels to the nodes: the server packs x^k into bytes, every worker unpacks them.
 
-The server keeps x and w, the model that all workers hold. It sends C(x - w), and everybody, the server included, adds
-what the payload's bytes stand for to w: every copy of w is the same, bit for bit. Gradients are taken at w.
-
-Gruntkowska, Tyurin, Richtarik 2023, "EF21-P and friends: improved theoretical communication complexity for distributed
-optimization with bidirectional compression".
+Each rank has a downlink of its own; `pack` is the server's half, `unpack` the nodes'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
+from pmom_mpi.kernels.norms import norm
+from pmom_mpi.problems.base import Stateful
 from pmom_mpi.wire import codec
 from pmom_mpi.wire.message import Message
+from pmom_mpi.words.memory import Memory
 
 
-class Receiver:
-    """A copy of w that follows the payloads.
+class Downlink(Protocol):
+    """The way of the model.
+
+    Attributes
+    ----------
+    memory : Memory
+        What must be remembered between broadcasts: nothing, or the model that the nodes hold.
+    """
+
+    memory: Memory
+
+    def pack(self, x: np.ndarray, iteration: int) -> np.ndarray:
+        """The bytes (uint8) to broadcast for x^k, valid until the next call."""
+
+    def unpack(self, payload: np.ndarray) -> np.ndarray:
+        """The point, shape (d,), at which nodes work after these bytes; an empty payload changes nothing."""
+
+    def lag(self, x: np.ndarray) -> float | None:
+        """|x - w|, how far x is from the point w at which nodes work; None where w = x always."""
+
+
+class Dense:
+    """The model as it is."""
+
+    def __init__(self, dtype: np.dtype | type) -> None:
+        self.memory: Memory = {}
+        self._dtype = np.dtype(dtype)
+
+    def pack(self, x: np.ndarray, iteration: int) -> np.ndarray:
+        return x.view(np.uint8)
+
+    def unpack(self, payload: np.ndarray) -> np.ndarray:
+        return payload.view(self._dtype)
+
+    def lag(self, x: np.ndarray) -> None:
+        return None
+
+
+class Compressed:
+    """Compressed differences: EF21-P.
+
+    The server keeps x and w, the model that all workers hold. It sends C(x - w), and everybody, the server included,
+    adds what the payload's bytes stand for to w: every copy of w is the same, bit for bit. Gradients are taken at w.
+
+    Gruntkowska, Tyurin, Richtarik 2023, "EF21-P and friends: improved theoretical communication complexity for
+    distributed optimization with bidirectional compression".
 
     Parameters
     ----------
     start : ndarray, shape (d,)
         w^0 = x^0, which every rank can compute.
+    compress : callable
+        Makes the message for a difference (which it may change) and an iteration, as ``Pipeline.apply`` does.
+    capacity : int
+        The size of the largest payload, in bytes.
+    checksum : bool
+        Whether payloads end with a checksum.
 
     Attributes
     ----------
-    model : ndarray, shape (d,)
-        w, all there is to save and restore.
-    """
-
-    def __init__(self, start: np.ndarray) -> None:
-        self.model = start.copy()
-
-    def __call__(self, payload: np.ndarray) -> np.ndarray:
-        """w after the payload (uint8), or as it was when the payload is empty."""
-        if payload.size:
-            codec.add(payload, self.model)
-        return self.model
-
-
-class Sender:
-    """The server's side: turns x into payloads and keeps the workers' w.
-
-    Parameters
-    ----------
-    start : ndarray, shape (d,)
-        w^0 = x^0.
-    compress : callable
-        Makes the message for a difference (which it may change) and an iteration, as ``Pipeline.apply`` does.
-    checksum : bool
-        Whether payloads end with a checksum.
+    memory : Memory
+        ``w``.
 
     Examples
     --------
     >>> from pmom_mpi.wire.message import Everything
     >>> from pmom_mpi.wire.values.raw import Raw
     >>> x = np.array([1.0, 2.0])
-    >>> sender, receiver = Sender(x, lambda difference, k: Message(2, Everything(), Raw(difference))), Receiver(x)
+    >>> whole = lambda difference, k: Message(2, Everything(), Raw(difference))
+    >>> server, node = Compressed(x, whole, 64), Compressed(x, whole, 64)
     >>> x += 1.0
-    >>> receiver(sender.payload(x, 0))
+    >>> node.unpack(server.pack(x, 0))
     array([2., 3.])
     """
 
     def __init__(
-        self, start: np.ndarray, compress: Callable[[np.ndarray, int], Message], checksum: bool = False
+        self, start: np.ndarray, compress: Callable[[np.ndarray, int], Message], capacity: int, checksum: bool = False
     ) -> None:
-        self._follow = Receiver(start)
+        self.memory: Memory = {"w": start.copy()}
         self._compress = compress
         self._checksum = checksum
         self._difference = np.empty_like(start)
-        self._buffer = np.empty(codec.max_bytes(start.size, start.dtype), np.uint8)
+        self._buffer = np.empty(capacity, np.uint8)
 
-    @property
-    def model(self) -> np.ndarray:
-        """w, what the workers hold."""
-        return self._follow.model
-
-    def payload(self, x: np.ndarray, iteration: int) -> np.ndarray:
-        """The bytes of C(x - w), valid until the next call; w moves on."""
-        np.subtract(x, self.model, out=self._difference)
+    def pack(self, x: np.ndarray, iteration: int) -> np.ndarray:
+        np.subtract(x, self.memory["w"], out=self._difference)
         message = self._compress(self._difference, iteration)
         payload = self._buffer[: codec.encode(message, self._buffer, self._checksum)]
-        self._follow(payload)
+        self.unpack(payload)
         return payload
+
+    def unpack(self, payload: np.ndarray) -> np.ndarray:
+        w = self.memory["w"]
+        if payload.size:
+            codec.add(payload, w)
+        return w
+
+    def lag(self, x: np.ndarray) -> float:
+        np.subtract(x, self.memory["w"], out=self._difference)
+        return norm(self._difference)
+
+
+class Companion:
+    """Another downlink's payload, and behind it what an evaluation needs besides the model.
+
+    A problem that is `pmom_mpi.problems.base.Stateful` has its state moved on by the server, from the shares that the
+    nodes report; nodes need it only where they evaluate, and get it with every broadcast.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> server, node = SimpleNamespace(state=np.array([1.0, 2.0])), SimpleNamespace(state=np.zeros(2))
+    >>> payload = Companion(Dense(np.float64), server).pack(np.array([7.0]), 0)
+    >>> Companion(Dense(np.float64), node).unpack(payload), node.state
+    (array([7.]), array([1., 2.]))
+    """
+
+    def __init__(self, model: Downlink, problem: Stateful) -> None:
+        self.memory = model.memory
+        self._model = model
+        self._problem = problem
+
+    def pack(self, x: np.ndarray, iteration: int) -> np.ndarray:
+        return np.concatenate([self._model.pack(x, iteration), self._problem.state.view(np.uint8)])
+
+    def unpack(self, payload: np.ndarray) -> np.ndarray:
+        if not payload.size:
+            return self._model.unpack(payload)
+        state = self._problem.state.view(np.uint8)
+        end = payload.size - state.size
+        state[:] = payload[end:]
+        return self._model.unpack(payload[:end])
+
+    def lag(self, x: np.ndarray) -> float | None:
+        return self._model.lag(x)

@@ -1,40 +1,24 @@
-"""The parameter server: broadcast x, collect and average what the nodes send, take the momentum step, record."""
+"""The parameter server: broadcast x^k, average what the nodes send, take the momentum step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 
-from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
-from pmom_mpi.kernels.norms import mean_in_place, norm
+from pmom_mpi.kernels.norms import norm
+from pmom_mpi.method.aggregate import Aggregate
+from pmom_mpi.method.downlink import Downlink
+from pmom_mpi.method.errands import Errand
+from pmom_mpi.method.ledger import Ledger
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Star, Task
-from pmom_mpi.wire import codec
 from pmom_mpi.words.nodes import turns
-from pmom_mpi.words.report import STATIONS, Report
+from pmom_mpi.words.report import Report, Row
+from pmom_mpi.words.snapshot import Snapshot, restore
 
-Row = dict[str, float]
-NodeRow = dict[str, np.ndarray]
-"""A value a node, by the name of the metric whose mean (for bits: sum) is in the row."""
 NOTHING = np.empty(0, np.uint8)
-
-
-class Downlink(Protocol):
-    """How the model travels to the nodes."""
-
-    def payload(self, x: np.ndarray, iteration: int) -> np.ndarray:
-        """The bytes to broadcast for x^k, valid until the next call."""
-
-
-class Dense:
-    """The model as it is."""
-
-    def payload(self, x: np.ndarray, iteration: int) -> np.ndarray:
-        return x.view(np.uint8)
 
 
 class Server:
@@ -43,160 +27,159 @@ class Server:
     Parameters
     ----------
     config : Config
-        Step size, momentum rule, number of iterations, when to evaluate.
+        Step size, momentum rule, number of iterations.
     problem : Problem
-        For x^0, d and the names of its metrics.
-    pipeline : Pipeline
-        What the nodes' bias asks of the server: names of statistics, whether payloads are differences to be added up
-        over the iterations (EF21), what becomes of their mean (majority vote).
+        For x^0 and d, and its state if it has one.
     star : Star
         The way to the nodes.
     downlink : Downlink
         Turns x^k into what is broadcast.
-    append : callable
-        Takes each iteration's row as soon as it is complete, with its nodes' values (empty unless ``record.nodes``).
+    aggregate : Aggregate
+        Turns payloads into g^k.
+    ledger : Ledger
+        Takes in what is measured.
+    errands : sequence of Errand
+        What rides on broadcasts.
+    stop : callable
+        Asked between two iterations: the number of a signal that wants the run to end, or None.
+    loss : str
+        The column that diverges where the run does.
+
+    Attributes
+    ----------
+    x : ndarray, shape (d,)
     """
 
     def __init__(
         self,
         config: Config,
         problem: Problem,
-        pipeline: Pipeline,
         star: Star,
         downlink: Downlink,
-        append: Callable[[Row, NodeRow], None],
+        aggregate: Aggregate,
+        ledger: Ledger,
+        errands: tuple[Errand, ...],
+        stop: Callable[[], int | None],
+        loss: str,
     ) -> None:
         self._config = config
         self._problem = problem
-        self._stateful = problem if isinstance(problem, Stateful) else None
-        self._names = tuple(f"train_{name}" for name in problem.metrics) + pipeline.statistics
+        self._companion = {"state": problem.state} if isinstance(problem, Stateful) else {}
         self._star = star
         self._downlink = downlink
-        self._append = append
-        self.x = problem.initial_point()
-        self.state = config.momentum.init(self.x.size, self.x.dtype)
+        self._aggregate = aggregate
+        self._ledger = ledger
+        self._errands = errands
+        self._stop = stop
+        self._loss = loss
         self._turns = turns(config.nodes)
-        self._sum = np.zeros_like(self.x)
-        self._average = np.zeros_like(self.x) if pipeline.integrates else self._sum
-        self._combine = pipeline.combine
-        self._pending: Row | None = None
-        self._nodes: NodeRow = {}
-        self._pending_nodes: NodeRow = {}
-        self._clock = 0.0
-
-    @staticmethod
-    def node_columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
-        """The names of a `NodeRow`."""
-        return (*(f"train_{name}" for name in problem.metrics), *statistics, "uplink_bits")
-
-    @staticmethod
-    def columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
-        """The names of a row, in the order of the run file."""
-        return (
-            "iteration",
-            *(f"train_{name}" for name in problem.metrics),
-            *(f"test_{name}" for name in problem.evaluation),
-            *statistics,
-            *("gradient_norm", "uplink_bits", "downlink_bits", "overhead_bits", "time_total"),
-            *(f"time_{name}" for name in (*STATIONS, "broadcast", "wait", "decode", "momentum", "record")),
-        )
+        self.x = problem.initial_point()
+        self._momentum = config.momentum.init(self.x.size, self.x.dtype)
+        self._next = 0
 
     def run(self) -> str:
-        """Iterate; return ``"finished"`` or ``"diverged"``."""
+        """Iterate; return ``"finished"``, ``"diverged"`` or ``"interrupted"``."""
         config, total, status = self._config, self._config.iterations, "finished"
-        self._clock = perf_counter()
-        for k in range(total):
-            row = self._exchange(Order(k, Task.GRADIENT | self._evaluation(k)))
-            if not np.isfinite(row["gradient_norm"] + row[self._names[0]]):
+        for k in range(self._next, total):
+            if self._stop() is not None:
+                status = "interrupted"
+                break
+            self._ledger.begin(k)
+            g = self._round(k)
+            if self._away():
                 status = "diverged"
                 if config.on_divergence == "stop":
-                    self._complete(row, self._nodes)
                     self._star.broadcast(Order(k, Task.STOP), NOTHING)
+                    self._ledger.close({})
                     return status
-            began = perf_counter()
-            config.momentum.step(self.x, self._average, self.state, config.step_size(k, total), k)
-            row["time_momentum"] = perf_counter() - began
-            self._pending, self._pending_nodes = row, self._nodes
-        self._finish(row, total)
+            config.momentum.step(self.x, g, self._momentum, config.step_size(k, total), k)
+            self._ledger.lap("momentum")
+            self._next = k + 1
+        self._last_round()
         return status
 
-    def _finish(self, row: Row, total: int) -> None:
-        """The last round: no gradient any more, but x^K may have to be evaluated for the last row."""
-        if self._evaluation(total):
-            self._star.broadcast(Order(total, Task.EVALUATE | Task.STOP), self._downlink.payload(self.x, total))
-            row |= self._evaluated(self._star.report())
-        else:
-            self._star.broadcast(Order(total, Task.STOP), NOTHING)
-        self._complete(row, self._nodes)
-
-    def _exchange(self, order: Order) -> Row:
-        """One round: x to all nodes, the average of what they send back in ``self._average``."""
-        began = perf_counter()
-        model = self._downlink.payload(self.x, order.iteration)
-        self._star.broadcast(order, model)
-        broadcast = perf_counter() - began
-        bits, decode = self._collect()
+    def _round(self, k: int) -> np.ndarray:
+        """x^k to all nodes, and g^k, the average of what they send back."""
+        due = [errand for errand in self._errands if errand.due(k)]
+        self._broadcast(Order(k, _tasks(due) | Task.GRADIENT))
+        bits = self._collect()
         report = self._star.report()
-        collected = perf_counter() - began
-        if self._pending is not None:
-            if order.task & Task.EVALUATE:
-                self._pending |= self._evaluated(report)
-            self._complete(self._pending, self._pending_nodes)
-        record = perf_counter() - began - collected
-        nodes, shares = np.split(report.nodes, [len(self._names)], axis=1)
-        if self._stateful is not None:
-            self._stateful.advance(shares)
-        seconds = report.seconds.max(axis=0)
-        if self._config.record.nodes:
-            self._nodes = dict(zip(self._names, nodes.T.copy(), strict=True)) | {"uplink_bits": bits}
-        return {
-            "iteration": order.iteration,
-            **dict(zip(self._names, nodes.mean(axis=0).tolist(), strict=True)),
-            "gradient_norm": self._mean(len(nodes)),
-            "uplink_bits": int(bits.sum()),
-            "downlink_bits": 8 * model.size,
-            "overhead_bits": 64 * (report.nodes.size + seconds.size * len(report.seconds)),
-            **{f"time_{name}": value for name, value in zip(STATIONS, seconds.tolist(), strict=True)},
-            "time_broadcast": broadcast,
-            "time_wait": collected - broadcast - decode,
-            "time_decode": decode,
-            "time_record": record,
-        }
+        self._ledger.lap("wait")
+        self._ledger.complete(_collected(due, report))
+        self._ledger.lap("record")
+        self._ledger.note(report, bits)
+        if isinstance(self._problem, Stateful):
+            self._problem.advance(report.shares)
+        g = self._aggregate.finish()
+        self._ledger.row["gradient_norm"] = norm(g)
+        return g
 
-    def _collect(self) -> tuple[np.ndarray, float]:
-        """Sum the payloads in the nodes' turns; return each one's bits and the seconds spent decoding them."""
-        self._sum[:] = 0
-        bits, seconds = np.zeros(self._config.nodes, np.int64), 0.0
+    def _broadcast(self, order: Order) -> None:
+        model = self._downlink.pack(self.x, order.iteration)
+        self._star.broadcast(order, model)
+        if order.task & Task.GRADIENT:
+            self._ledger.row["downlink_bits"] = 8 * model.size
+            lag = self._downlink.lag(self.x)
+            if lag is not None:
+                self._ledger.row["model_lag"] = lag
+        self._ledger.lap("broadcast")
+
+    def _collect(self) -> np.ndarray:
+        """Sum the payloads in the nodes' turns; the bits of each, int64, shape (nodes,)."""
+        self._aggregate.begin()
+        bits = np.zeros(self._config.nodes, np.int64)
         for node, payload in zip(self._turns, self._star.payloads(), strict=True):
-            began = perf_counter()
-            codec.add(payload, self._sum)
+            self._ledger.lap("wait")
+            self._aggregate.add(payload)
             bits[node] = 8 * payload.size
-            seconds += perf_counter() - began
-        return bits, seconds
+            self._ledger.lap("decode")
+        return bits
 
-    def _mean(self, nodes: int) -> float:
-        """Turn the sum into g^k and return its norm."""
-        mean_in_place(self._sum, nodes)
-        if self._combine is not None:
-            self._combine(self._sum)
-        if self._average is not self._sum:
-            self._average += self._sum
-        return norm(self._average)
+    def _away(self) -> bool:
+        """Whether g^k or the loss is not finite any more."""
+        row = self._ledger.row
+        return not np.isfinite(row["gradient_norm"] + row[self._loss])
 
-    def _evaluation(self, iteration: int) -> Task:
-        """Whether the nodes evaluate x^iteration: it belongs to the row of the step that made it."""
-        due = (
-            iteration > 0 and self._problem.chunks > 0 and self._config.evaluate.due(iteration, self._config.iterations)
-        )
-        return Task.EVALUATE if due else Task(0)
+    def _last_round(self) -> None:
+        """No gradient any more, but the last point may have to be evaluated for the last row."""
+        due = [errand for errand in self._errands if errand.due(self._next)]
+        if due:
+            self._broadcast(Order(self._next, _tasks(due) | Task.STOP))
+            found = _collected(due, self._star.report())
+            self._ledger.lap("wait")
+        else:
+            self._star.broadcast(Order(self._next, Task.STOP), NOTHING)
+            found = {}
+        self._ledger.close(found)
 
-    def _evaluated(self, report: Report) -> Row:
-        """Means over all chunks, added in the order of the chunks."""
-        *sums, weight = report.chunks.sum(axis=0).tolist()
-        return {f"test_{name}": value / weight for name, value in zip(self._problem.evaluation, sums, strict=True)}
+    def snapshot(self) -> Snapshot:
+        """All of this between two iterations; the arrays are the server's own and change with its next step."""
+        return Snapshot(
+            self._next, self._config.iterations, self.x, self._momentum, self._aggregate.memory, self._downlink.memory,
+            self._companion, self._ledger.row, self._ledger.nodes,
+        )  # fmt: skip
 
-    def _complete(self, row: Row, nodes: NodeRow) -> None:
-        now = perf_counter()
-        row["time_total"] = now - self._clock
-        self._clock = now
-        self._append(row, nodes)
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot; raises ValueError when it is of another run."""
+        restore({"x": self.x}, {"x": snapshot.x})
+        restore(self._momentum, snapshot.momentum)
+        restore(self._aggregate.memory, snapshot.aggregate)
+        restore(self._downlink.memory, snapshot.downlink)
+        restore(self._companion, snapshot.companion)
+        self._ledger.row, self._ledger.nodes = snapshot.row, snapshot.nodes
+        self._next = snapshot.iteration
+
+
+def _tasks(errands: list[Errand]) -> Task:
+    tasks = Task(0)
+    for errand in errands:
+        tasks |= errand.task
+    return tasks
+
+
+def _collected(errands: list[Errand], report: Report) -> Row:
+    """What the errands found; row k - 1 is complete with it."""
+    found = Row()
+    for errand in errands:
+        found |= errand.collect(report)
+    return found

@@ -1,4 +1,4 @@
-"""A worker: for each of its nodes gradient -> bias -> encode, and its part of the evaluation."""
+"""A worker: for each of its nodes gradient -> bias -> encode, and its part of what rides on the broadcast."""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ from time import perf_counter
 import numpy as np
 
 from pmom_mpi.bias.pipeline import Pipeline
+from pmom_mpi.method.downlink import Downlink
+from pmom_mpi.method.errands import Errand
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Task
 from pmom_mpi.wire import codec
-from pmom_mpi.words.nodes import turns
+from pmom_mpi.words.nodes import Hosting
 from pmom_mpi.words.report import STATIONS, Report
 
-
-def blank_report(problem: Problem, pipeline: Pipeline, nodes: int, workers: int) -> Report:
-    """A report with room for every node, every chunk of the evaluation and every worker."""
-    state = problem.state.size if isinstance(problem, Stateful) else 0
-    return Report(
-        nodes=np.zeros((nodes, len(problem.metrics) + len(pipeline.statistics) + state)),
-        chunks=np.zeros((problem.chunks, len(problem.evaluation) + 1)),
-        seconds=np.zeros((workers, len(STATIONS))),
-    )
+EVALUATE, GRADIENT, BIAS, ENCODE, SEND = map(STATIONS.index, ("evaluate", "gradient", "bias", "encode", "send"))
 
 
 class Worker:
-    """Hosts a contiguous block of nodes.
+    """Hosts a contiguous block of nodes; implements `pmom_mpi.transport.base.NodeHost`.
 
     Parameters
     ----------
@@ -34,12 +28,16 @@ class Worker:
         Set up for the hosted nodes.
     pipeline : Pipeline
         The bias of every node; holds the nodes' memories.
-    receive : callable
-        Turns the broadcast's bytes into x (a view, or the decoded sum of compressed differences).
-    hosted, hosted_chunks : range
-        The nodes and the chunks of the evaluation that live here.
+    downlink : Downlink
+        Turns the broadcast's bytes into x.
+    hosting : Hosting
+        Which nodes and chunks are whose.
+    worker : int
+        Which of its workers this one is.
     report : Report
         Where the rows of this worker go.
+    errands : tuple of Errand
+        What may ride on a broadcast.
     checksum : bool
         Whether payloads end with a checksum.
     """
@@ -48,49 +46,58 @@ class Worker:
         self,
         problem: Problem,
         pipeline: Pipeline,
-        receive: Callable[[np.ndarray], np.ndarray],
-        hosted: range,
-        hosted_chunks: range,
+        downlink: Downlink,
+        hosting: Hosting,
+        worker: int,
         report: Report,
+        errands: tuple[Errand, ...] = (),
         checksum: bool = False,
     ) -> None:
-        self.hosted = hosted
-        self.hosted_chunks = hosted_chunks
         self.report = report
-        self._turns = turns(len(report.nodes), hosted)
+        self._turns = hosting.turns_of(worker)
+        self._chunks = hosting.chunks_of(worker)
+        self._seconds = report.seconds[worker]
         self._problem = problem
         self._stateful = problem if isinstance(problem, Stateful) else None
         self._pipeline = pipeline
-        self._receive = receive
+        self._downlink = downlink
+        self._errands = errands
         self._checksum = checksum
         # Without compression the gradient is made where its payload's values belong, and never copied.
         self._gradient = None if pipeline.dense else np.empty(problem.layout.dimension, pipeline.dtype)
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
         """Evaluate and compute as ordered; yield the hosted nodes' payloads in their turns."""
-        x = self._receive(model)
-        seconds = self.report.seconds[0]
-        seconds[:] = 0.0
+        x = self._downlink.unpack(model)
+        self._seconds[:] = 0.0
         clock = perf_counter()
-        if order.task & Task.EVALUATE:
-            for chunk in self.hosted_chunks:
-                self.report.chunks[chunk] = self._problem.evaluate(x, chunk)
-            seconds[0] = perf_counter() - clock
+        for errand in self._errands:
+            if order.task & errand.task:
+                errand.work(x, self._chunks, self.report)
+        self._seconds[EVALUATE] = perf_counter() - clock
         if order.task & Task.GRADIENT:
             for node in self._turns:
-                t0 = perf_counter()
+                began = perf_counter()
                 out = buffer()
-                gradient = self._gradient if self._gradient is not None else codec.dense_values(out, x.size, x.dtype)
-                t1 = perf_counter()
-                metrics = self._problem.gradient(x, node, order.iteration, gradient)
-                t2 = perf_counter()
-                message, statistics = self._pipeline.apply(gradient, node, order.iteration)
-                t3 = perf_counter()
-                size = codec.encode(message, out, self._checksum)
-                t4 = perf_counter()
-                row = self.report.nodes[node]
-                row[: len(metrics) + len(statistics)] = metrics + statistics
-                if self._stateful is not None:
-                    row[len(metrics) + len(statistics) :] = self._stateful.share
+                waited = perf_counter() - began
+                size = self.payload(x, node, order.iteration, out)
+                sent = perf_counter()
                 yield out[:size]
-                seconds[1:] += (t2 - t1, t3 - t2, t4 - t3, perf_counter() - t4 + t1 - t0)
+                self._seconds[SEND] += perf_counter() - sent + waited
+
+    def payload(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> int:
+        """Write a node's payload into ``out`` (uint8) and its rows into the report; how many bytes it takes."""
+        gradient = self._gradient if self._gradient is not None else codec.dense_values(out, x.size, x.dtype)
+        began = perf_counter()
+        self.report.metrics[node] = self._problem.gradient(x, node, iteration, gradient)
+        made = perf_counter()
+        message, self.report.statistics[node] = self._pipeline.apply(gradient, node, iteration)
+        biased = perf_counter()
+        size = codec.encode(message, out, self._checksum)
+        encoded = perf_counter()
+        if self._stateful is not None:
+            self.report.shares[node] = self._stateful.share
+        self._seconds[GRADIENT] += made - began
+        self._seconds[BIAS] += biased - made
+        self._seconds[ENCODE] += encoded - biased
+        return size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -193,6 +194,22 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if not self._held.closed:
             self.finish("finished" if error is None else "failed", message="" if error is None else repr(error))
+
+
+def check_place(path: str | Path, overwrite: bool) -> None:
+    """Raise `UserError` where a `Recorder` could not be made, without leaving anything there."""
+    path = Path(path)
+    _check_replaceable(path, overwrite)
+    missing = [folder for folder in path.parents if not folder.exists()]
+    with _cannot_write(path, "choose another with -o"):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        finally:
+            for folder in missing:
+                if folder.exists():
+                    folder.rmdir()
 
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from pmom_mpi import config as configs
-from pmom_mpi.config import Config
-from pmom_mpi.method.server import NodeRow, Row, Server
-from pmom_mpi.problems.base import CONSTANTS, Problem
-from pmom_mpi.record.columns import column, node_column
+from pmom_mpi.method.aggregate import Aggregate
+from pmom_mpi.method.ledger import Ledger, columns, node_columns
+from pmom_mpi.method.server import Server
+from pmom_mpi.problems.base import CONSTANTS
+from pmom_mpi.record.columns import Column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
-from pmom_mpi.runtime import setting as preparation
-from pmom_mpi.runtime.setting import Part
-from pmom_mpi.runtime.together import EXIT_CODES, agree, give_up, text_of
+from pmom_mpi.runtime.dense import dense_seconds
+from pmom_mpi.runtime.setting import Raw, Setting, Source
+from pmom_mpi.runtime.together import EXIT_CODES, agree, from_server, text_of, together
 from pmom_mpi.transport import connect
-from pmom_mpi.transport.base import SERVER, Interrupted
-from pmom_mpi.transport.signals import Signals
-from pmom_mpi.wire import codec
-from pmom_mpi.wire.message import Everything, Message
-from pmom_mpi.wire.values.raw import Raw
-from pmom_mpi.words.errors import UserError, blame
-from pmom_mpi.words.nodes import block
-
-DENSE_TRIALS = 5
+from pmom_mpi.transport.base import Ranks
+from pmom_mpi.transport.signals import Interrupted, Signals
+from pmom_mpi.words.errors import blame
+from pmom_mpi.words.report import Metric, NodeRow, Row
 
 
 class Watcher(Protocol):
     """Who wants to see a run as it goes (a progress bar); called on rank 0 only."""
 
-    def begin(self, config: Config, problem: Problem, ranks: int) -> None: ...
+    def begin(self, setting: Setting, ranks: int) -> None: ...
 
     def row(self, row: Row) -> None: ...
 
@@ -65,7 +62,7 @@ class Result:
 
 
 def run(
-    config: str | Path | Mapping[str, Any],
+    config: Raw,
     overrides: Iterable[str] = (),
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -96,116 +93,100 @@ def run(
     --------
     >>> result = run("configs/quickstart.yaml", ["iterations=10"])  # doctest: +SKIP
     """
-    group = connect()
-    try:
-        read = agree(group, lambda: preparation.read(config, overrides, output) if group.rank == SERVER else None)
-        raw, source, folders = group.share(read)
-        configs.allow_modules(folders)
-        part = agree(group, lambda: preparation.make(group, raw, source))
-        _solve(group, part)
-        link = group.link_speed()
-        if group.rank != SERVER:
-            agree(group, lambda: None)
-            return _work(group, part)
-        recorder = agree(group, lambda: _recorder(group, part, link, overwrite))
-        return _serve(group, part, recorder, watcher)
-    finally:
-        group.close()
+    ranks = connect()
+    with together(ranks):
+        source = from_server(ranks, lambda: Source.read(config, overrides, output))
+        setting = Setting.make(ranks, source)
+        link = ranks.link_speed()
+        recorder = agree(ranks, lambda: _recorder(ranks, setting, link, overwrite) if ranks.serves else None)
+        ended = None
+        if recorder is None:
+            assert ranks.worker is not None
+            ranks.serve(setting.worker(ranks.worker), setting.hosting, setting.capacity)
+        else:
+            ended = _serve(ranks, setting, recorder, watcher)
+        result = ranks.share(ended)
+        ranks.close()
+    return result if ranks.serves else Result(result.status, result.exit_code, result.path, None)
 
 
-def _work(group: Any, part: Part) -> Result:
-    """A worker's whole run; a failure is told to the server, which ends the job."""
-    try:
-        with Signals(ignore=True):
-            group.edge(part.worker, codec.max_bytes(part.config.problem.layout.dimension, part.pipeline.dtype)).serve()
-    except Exception as error:
-        group.report_failure(text_of(error), isinstance(error, UserError))
-    status, code = group.share(None)
-    return Result(status, code, Path(part.config.output), None)
-
-
-def _solve(group: Any, part: Part) -> None:
-    """What a problem wants one rank to find out from all nodes' data (f*, L) becomes known to all."""
-    problem = part.config.problem
-    if hasattr(problem, "solve"):
-        with blame(part.source):
-            found = agree(group, lambda: problem.solve() if group.rank == SERVER else None)
-        problem.adopt(group.share(found))
-
-
-def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
-    """The run file, open for the first row."""
-    config, problem = part.config, part.config.problem
-    metrics = Server.columns(problem, part.pipeline.statistics)
-    each = Server.node_columns(problem, part.pipeline.statistics) if config.record.nodes else ()
-    facts = {
-        "mpi_library": group.library,
-        "ranks": str(group.size),
-        "hosts": ", ".join(group.hosts),
-        "nodes_per_worker": ", ".join(str(len(block(config.nodes, group.workers, w))) for w in range(group.workers)),
-        "dimension": str(problem.layout.dimension),
-        "link_bytes_per_second": str(link),
-        "dense_bytes": str(config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize),
-        "dense_seconds": str(_dense_seconds(config, group.workers)),
-        **{f"data_{name}": str(value) for name, value in part.facts.items()},
-        **{f"problem_{name}": str(value) for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
-    }
-    with blame(f"{part.source}: output"):
-        return Recorder(
-            config.output,
-            config_text=configs.to_yaml(part.raw),
-            metrics={name: column(name) for name in metrics},
-            dimension=problem.layout.dimension,
-            dtype=config.dtype,
-            provenance=provenance(facts),
-            overwrite=overwrite,
-            flush_seconds=config.record.flush_seconds,
-            node_metrics={name: node_column(name) for name in each},
-            nodes=config.nodes,
-        )
-
-
-def _dense_seconds(config: Config, workers: int) -> float:
-    """Seconds an iteration that encoding and decoding would take if whole gradients were sent, measured here."""
-    gradient = np.zeros(config.problem.layout.dimension, config.dtype)
-    total, buffer = gradient.copy(), np.empty(codec.max_bytes(gradient.size, gradient.dtype), np.uint8)
-    encode = decode = np.inf
-    for _ in range(DENSE_TRIALS):
-        began = perf_counter()
-        size = codec.encode(Message(gradient.size, Everything(), Raw(gradient)), buffer, config.wire.checksum)
-        encoded = perf_counter()
-        codec.add(buffer[:size], total)
-        encode, decode = min(encode, encoded - began), min(decode, perf_counter() - encoded)
-    return encode * -(-config.nodes // workers) + decode * config.nodes
-
-
-def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) -> Result:
+def _serve(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher | None) -> Result:
     """The server's whole run: however it ends, the run file is completed."""
-    config, problem, pipeline = part.config, part.config.problem, part.pipeline
+    server = None
+    try:
+        with Signals() as signals:
+            server = _server(ranks, setting, recorder, watcher, signals)
+            if watcher is not None:
+                watcher.begin(setting, ranks.size)
+            status = server.run()
+            message = f"interrupted by signal {signals.arrived}" if status == "interrupted" else ""
+            recorder.finish(status, server.x, message)
+            if watcher is not None:
+                watcher.end(status)
+            if message and ranks.size > 1:
+                print(f"pmom: {message}; the run file is complete up to here", file=sys.stderr, flush=True)
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+        with suppress(Exception):  # what is told is what came first
+            recorder.finish(status, None if server is None else server.x, message=text_of(error).splitlines()[-1])
+        with suppress(Exception):
+            if watcher is not None:
+                watcher.end(status)
+        raise
+    code = 128 + (signals.arrived or 0) if status == "interrupted" else EXIT_CODES[status]
+    if status == "diverged" and setting.config.on_divergence == "continue":
+        code = 0
+    return Result(status, code, Path(setting.config.output), server.x)
+
+
+def _server(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher | None, signals: Signals) -> Server:
+    config, problem, pipeline = setting.config, setting.problem, setting.pipeline
 
     def append(row: Row, nodes: NodeRow) -> None:
         recorder.append(row, nodes)
         if watcher is not None:
             watcher.row(row)
 
-    failure: BaseException | None = None
-    with Signals() as signals:
-        capacity = codec.max_bytes(problem.layout.dimension, pipeline.dtype)
-        star = group.centre(part.worker, part.report, config.nodes, capacity, signals)
-        server = Server(config, problem, pipeline, star, part.downlink, append)
-        if watcher is not None:
-            watcher.begin(config, problem, group.size)
-        try:
-            status = server.run()
-        except Exception as error:
-            status, failure = "interrupted" if isinstance(error, Interrupted) else "failed", error
-        recorder.finish(status, server.x, message="" if failure is None else text_of(failure).splitlines()[-1])
-        if watcher is not None:
-            watcher.end(status)
-    code = 128 + failure.signal if isinstance(failure, Interrupted) else EXIT_CODES[status]
-    if status == "diverged" and config.on_divergence == "continue":
-        code = 0
-    if failure is not None:
-        give_up(group, failure, code)
-    group.share((status, code))
-    return Result(status, code, Path(config.output), server.x)
+    star = ranks.star(setting.worker(0), setting.hosting, setting.capacity, signals)
+    aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
+    ledger = Ledger(setting.schema, append, config.record.nodes, Row(), NodeRow())
+    loss = setting.schema.reported[0].name
+    return Server(
+        config, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), lambda: signals.arrived, loss
+    )
+
+
+def _recorder(ranks: Ranks, setting: Setting, link: float, overwrite: bool) -> Recorder:
+    """The run file, open for the first row."""
+    config, problem = setting.config, setting.problem
+    each = node_columns(setting.schema) if config.record.nodes else ()
+    hosting = setting.hosting
+    facts = {
+        "mpi_library": ranks.library,
+        "ranks": str(ranks.size),
+        "hosts": ", ".join(ranks.hosts),
+        "nodes_per_worker": ", ".join(str(len(hosting.nodes_of(w))) for w in range(ranks.workers)),
+        "dimension": str(problem.layout.dimension),
+        "link_bytes_per_second": str(link),
+        "dense_bytes": str(config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize),
+        "dense_seconds": str(dense_seconds(problem.layout.dimension, config, ranks.workers)),
+        **{f"data_{name}": str(value) for name, value in setting.facts.items()},
+        **{f"problem_{name}": str(value) for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
+    }
+    with blame(f"{setting.source.name}: output"):
+        return Recorder(
+            config.output,
+            config_text=configs.to_yaml(setting.source.raw),
+            metrics=_columns(columns(setting.schema, bool(config.downlink))),
+            dimension=problem.layout.dimension,
+            dtype=config.dtype,
+            provenance=provenance(facts),
+            overwrite=overwrite,
+            flush_seconds=config.record.flush_seconds,
+            node_metrics=_columns(each),
+            nodes=config.nodes,
+        )
+
+
+def _columns(metrics: tuple[Metric, ...]) -> dict[str, Column]:
+    return {metric.name: Column(metric.dtype, metric.unit, metric.description) for metric in metrics}

@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pmom_mpi.config import Config
-from pmom_mpi.problems.base import Problem
+from pmom_mpi.runtime.setting import Setting
+from pmom_mpi.words.report import Metric
 
 LINES = 10
 """How many plain lines a whole run prints, beside the first and the last."""
+
+FAR = 10.0
+"""A run that ends with so many times the loss it began with is not converging, though every number is finite."""
 
 
 class Narrator:
@@ -28,15 +31,17 @@ class Narrator:
         self._bits = 0.0
         self._began = 0.0
         self._done = 0
+        self._start = self._last = 0.0
 
-    def begin(self, config: Config, problem: Problem, ranks: int) -> None:
+    def begin(self, setting: Setting, ranks: int) -> None:
+        config = setting.config
         self._total = config.iterations
-        self._loss = f"train_{problem.metrics[0]}"
-        self._test = f"test_{_told(problem.evaluation)}"
+        self._loss = setting.schema.reported[0].name
+        self._test = _headline(setting.schema.evaluated)
         self._began, self._bits, self._done = time.perf_counter(), 0.0, 0
         workers = "one process" if ranks == 1 else f"1 server + {ranks - 1} workers"
         self._console.print(
-            f"{config.name}: {config.nodes} nodes on {workers}, d = {problem.layout.dimension:,}, "
+            f"{config.name}: {config.nodes} nodes on {workers}, d = {setting.problem.layout.dimension:,}, "
             f"{config.iterations} iterations -> {config.output}"
         )
         if self._console.is_terminal:
@@ -50,6 +55,8 @@ class Narrator:
     def row(self, row: dict[str, float]) -> None:
         if self._done == 0:
             self._first = time.perf_counter()
+            self._start = row[self._loss]
+        self._last = row[self._loss]
         self._done = int(row["iteration"]) + 1
         self._bits += row["uplink_bits"]
         if self._progress is not None:
@@ -65,12 +72,21 @@ class Narrator:
             self._progress.stop()
             self._progress = None
         self._console.print(f"{status} after {self._done} iterations in {time.perf_counter() - self._began:.1f} s")
+        if status == "finished" and self._last > FAR * abs(self._start):
+            self._console.print(
+                f"note: {self._words} went from {self._start:.4g} to {self._last:.4g}: the method does not converge "
+                "here; try a smaller step size, and see 'pmom validate' for what the bias promises"
+            )
 
     def _facts(self, row: dict[str, float]) -> str:
-        named = [f"{self._loss.removeprefix('train_')} {row[self._loss]:.5g}"]
+        named = [f"{self._words} {row[self._loss]:.5g}"]
         if math.isfinite(row.get(self._test, math.nan)):
             named.append(f"{self._test.replace('_', ' ')} {row[self._test]:.4g}")
         return "  ".join([*named, f"sent {decimal(int(self._bits / 8))}", f"{self._rate():.3g} it/s"])
+
+    @property
+    def _words(self) -> str:
+        return self._loss.removeprefix("train_")
 
     def _rate(self) -> float:
         """Iterations a second, the first excepted: it may still compile kernels."""
@@ -79,6 +95,8 @@ class Narrator:
         return (self._done - 1) / max(time.perf_counter() - self._first, 1e-9)
 
 
-def _told(evaluation: Sequence[str]) -> str:
-    """Which of an evaluation's values is told: accuracy or return if it has one, else the last."""
-    return next((name for name in ("accuracy", "return") if name in evaluation), evaluation[-1] if evaluation else "")
+def _headline(evaluated: Sequence[Metric]) -> str:
+    """Which of an evaluation's values is told: the first that is better when it rises, else the last."""
+    names = [metric.name for metric in evaluated]
+    rising = [metric.name for metric in evaluated if metric.rises]
+    return [*rising, *names[-1:], ""][0]

@@ -1,8 +1,9 @@
-"""What every rank makes of a config before the first iteration: its nodes' data, the problem, the bias, the worker."""
+"""The one way from a config to a ready problem: what every rank makes of it before the first iteration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,50 +15,167 @@ from pmom_mpi.bias.clipping import sample_clip
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.data import divide, heterogeneity, open_dataset
-from pmom_mpi.method.downlink import Receiver, Sender
-from pmom_mpi.method.server import Dense, Downlink
-from pmom_mpi.method.state import ReceiveState, SendState
-from pmom_mpi.method.worker import Worker, blank_report
-from pmom_mpi.problems.base import Context, Stateful
-from pmom_mpi.transport.alone import Alone
-from pmom_mpi.transport.base import SERVER
+from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
+from pmom_mpi.method.errands import Evaluation
+from pmom_mpi.method.worker import Worker
+from pmom_mpi.problems.base import Context, Problem, Solvable, Stateful
+from pmom_mpi.record.columns import column
+from pmom_mpi.record.recorder import check_place
+from pmom_mpi.runtime.together import agree, from_server
+from pmom_mpi.transport.base import Ranks
+from pmom_mpi.transport.one_process import OneProcess
+from pmom_mpi.wire import codec
 from pmom_mpi.words.errors import UserError, blame
-from pmom_mpi.words.report import Report
+from pmom_mpi.words.nodes import Hosting
+from pmom_mpi.words.report import Metric, Report
+from pmom_mpi.words.schema import Schema
+
+Raw = str | Path | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Part:
-    """What every rank has made of the config before the first iteration."""
+class Source:
+    """A config as it was written, its overrides applied.
 
+    Attributes
+    ----------
+    raw : dict
+    name : str
+        What messages call it: the file.
+    folders : list of str
+        Where the user's own modules may lie.
+    """
+
+    raw: dict[str, Any]
+    name: str
+    folders: list[str]
+
+    @classmethod
+    def read(cls, config: Raw, overrides: Iterable[str] = (), output: str | Path | None = None) -> Source:
+        """From a file, or from what one holds; raises `UserError`."""
+        if isinstance(config, Mapping):
+            return cls(configs.amend(config, overrides, output), "config", [str(Path.cwd())])
+        raw = configs.amend(configs.load(config), overrides, output)
+        return cls(raw, str(config), [str(Path.cwd()), str(Path(config).resolve().parent)])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A run on these ranks, ready for its first iteration.
+
+    Attributes
+    ----------
+    source : Source
+    config : Config
+    problem : Problem
+        Set up for the nodes that live on this rank, and solved where it can be.
+    pipeline : Pipeline
+        The bias of these nodes.
+    hosting : Hosting
+    schema : Schema
+    facts : dict of str to float
+        What is known of the data's division, for the run file.
+    """
+
+    source: Source
     config: Config
-    raw: Mapping[str, Any]
-    source: str
+    problem: Problem
     pipeline: Pipeline
-    worker: Worker
-    report: Report
-    downlink: Downlink
+    hosting: Hosting
+    schema: Schema
     facts: dict[str, float]
-    """What is known of the data's division, for the run file."""
+
+    @classmethod
+    def make(cls, ranks: Ranks, source: Source, nodes: range | None = None) -> Setting:
+        """Set every rank up; all ranks call this alike.
+
+        Parameters
+        ----------
+        ranks : Ranks
+        source : Source
+        nodes : range, optional
+            Host these instead of the nodes that are this rank's, to ask a problem about them.
+
+        Raises
+        ------
+        UserError
+            In one process, when config, data, problem and bias do not fit together; in a job all ranks exit.
+        """
+        setting = agree(ranks, lambda: cls._load(ranks, source, nodes))
+        if isinstance(setting.problem, Solvable):
+            solvable = setting.problem
+            with blame(source.name):
+                found = from_server(ranks, solvable.solve)
+                agree(ranks, lambda: solvable.adopt(found))
+        return agree(ranks, setting._described)
+
+    @classmethod
+    def _load(cls, ranks: Ranks, source: Source, nodes: range | None) -> Setting:
+        configs.allow_modules(source.folders)
+        config = configs.from_raw(source.raw, source.name)
+        problem = config.problem
+        with blame(source.name):
+            if ranks.workers > config.nodes:
+                raise UserError(f"nodes: {config.nodes} cannot occupy {ranks.workers} workers; start fewer ranks")
+            if nodes is None:
+                nodes = (
+                    range(0) if ranks.worker is None else Hosting(config.nodes, 0, ranks.workers).nodes_of(ranks.worker)
+                )
+            facts = _set_up(config, problem, nodes)
+            pipeline = Pipeline(config.bias, problem.layout, np.dtype(config.dtype), config.seed)
+        hosting = Hosting(config.nodes, problem.chunks, ranks.workers)
+        return cls(source, config, problem, pipeline, hosting, Schema((), (), ()), facts)
+
+    def _described(self) -> Setting:
+        """The same with its schema: what a problem measures may depend on whether it is solved."""
+        problem = self.problem
+        share = problem.state.size if isinstance(problem, Stateful) else 0
+        schema = Schema(
+            tuple(_metric(f"train_{name}") for name in problem.metrics),
+            tuple(_metric(name) for name in self.pipeline.statistics),
+            tuple(_metric(f"test_{name}") for name in problem.evaluation),
+            share,
+        )
+        return Setting(self.source, self.config, problem, self.pipeline, self.hosting, schema, self.facts)
+
+    def errands(self) -> tuple[Evaluation, ...]:
+        """What may ride on this run's broadcasts."""
+        names = tuple(metric.name for metric in self.schema.evaluated)
+        return (Evaluation(self.problem, names, self.config.evaluate.every, self.config.iterations),)
+
+    def downlink(self) -> Downlink:
+        """One end of the model's way to the nodes: dense, or compressed changes that every rank adds up (EF21-P)."""
+        config, dtype = self.config, np.dtype(self.config.dtype)
+        way: Downlink = Dense(dtype)
+        if config.downlink:
+            pipeline = Pipeline(config.downlink, self.problem.layout, dtype, config.seed)
+            server = config.nodes  # random draws as those of one more node
+            way = Compressed(
+                self.problem.initial_point(), lambda change, k: pipeline.apply(change, server, k)[0],
+                codec.max_bytes(self.problem.layout.dimension, dtype), config.wire.checksum,
+            )  # fmt: skip
+        return Companion(way, self.problem) if isinstance(self.problem, Stateful) else way
+
+    def worker(self, worker: int) -> Worker:
+        """The nodes of this rank, ready to work."""
+        report = Report.blank(self.schema, self.hosting)
+        return Worker(
+            self.problem, self.pipeline, self.downlink(), self.hosting, worker, report, self.errands(),
+            self.config.wire.checksum,
+        )  # fmt: skip
+
+    @property
+    def capacity(self) -> int:
+        """The size of the largest payload of a node, in bytes."""
+        return codec.max_bytes(self.problem.layout.dimension, self.pipeline.dtype)
 
 
-def read(
-    config: str | Path | Mapping[str, Any], overrides: Iterable[str], output: str | Path | None
-) -> tuple[dict[str, Any], str, list[str]]:
-    """The config with its overrides, what to call it in messages, and the folders of the user's own modules."""
-    if isinstance(config, Mapping):
-        return configs.amend(config, overrides, output), "config", [str(Path.cwd())]
-    raw = configs.amend(configs.load(config), overrides, output)
-    return raw, str(config), [str(Path.cwd()), str(Path(config).resolve().parent)]
-
-
-def prepare(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Part:
+def ready(config: Raw, overrides: Iterable[str] = ()) -> Setting:
     """All nodes set up in this process, as for a run; raises `UserError` as `run` does."""
-    raw, source, folders = read(config, overrides, None)
-    configs.allow_modules(folders)
-    return make(Alone(), raw, source)
+    return Setting.make(OneProcess(), Source.read(config, overrides))
 
 
-def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> list[str]:
+def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
     """Everything that `run` checks before its first iteration, without running; what was found, a line each.
 
     Raises
@@ -65,78 +183,50 @@ def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = 
     UserError
         As `run`.
     """
-    part = prepare(config, overrides)
-    checked, dimension = part.config, part.config.problem.layout.dimension
+    setting = ready(config, overrides)
+    checked, dimension = setting.config, setting.problem.layout.dimension
+    setting.problem.initial_point()
+    setting.downlink()
+    with blame(f"{setting.source.name}: output"):
+        check_place(checked.output, overwrite=True)
     lines = [
-        f"{part.source}: valid",
+        f"{setting.source.name}: valid",
         f"{checked.iterations} iterations on {checked.nodes} nodes, d = {dimension:,} ({checked.dtype})",
         f"bias: {' -> '.join(map(str, checked.bias)) or 'none'}",
         f"momentum: {checked.momentum}",
-        f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if Path(checked.output).exists() else ""),
+        f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if os.path.exists(checked.output) else ""),
     ]
-    return lines + [f"data: {name} = {value:.4g}" for name, value in part.facts.items()]
+    return lines + [f"data: {name} = {value:.4g}" for name, value in setting.facts.items()]
 
 
-def make(group: Any, raw: Mapping[str, Any], source: str) -> Part:
-    """Set this rank up: its nodes' data, buffers, the bias of its gradients."""
-    config = configs.from_raw(raw, source)
-    with blame(source):
-        if group.workers > config.nodes:
-            raise UserError(f"nodes: {config.nodes} cannot occupy {group.workers} workers; start fewer ranks")
-        dtype, hosted = np.dtype(config.dtype), group.hosted(config.nodes)
-        data, shards = set_up(config, hosted)
-        pipeline = Pipeline(config.bias, config.problem.layout, dtype, config.seed)
-    facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
-    report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
-    chunks = group.hosted(config.problem.chunks)
-    downlink, receive = _downlink(config)
-    if isinstance(config.problem, Stateful):
-        downlink, receive = SendState(downlink, config.problem), ReceiveState(receive, config.problem)
-    worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
-    return Part(config, raw, source, pipeline, worker, report, downlink, facts)
+def _hosted(ranks: Ranks, nodes: int) -> range:
+    """The nodes that live on this rank."""
+    return range(0) if ranks.worker is None else Hosting(nodes, 0, ranks.workers).nodes_of(ranks.worker)
 
 
-def set_up(config: Config, hosted: range) -> tuple[Any, list[np.ndarray]]:
-    """Make the config's problem ready to answer for the nodes of ``hosted``; the data set and every node's rows of it.
-
-    Raises
-    ------
-    UserError
-        When data, problem and bias do not fit together.
-    """
-    data, shards = _divide(config)
-    clip, dtype = _sample_clip(config), np.dtype(config.dtype)
-    config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
-    return data, shards
+def _set_up(config: Config, problem: Problem, hosted: range) -> dict[str, float]:
+    """Make the problem ready to answer for the nodes of ``hosted``; what is known of the data's division."""
+    data, shards = None, []
+    if config.data is not None:
+        data = open_dataset(config.data)
+        shards = divide(config.data, data.train.targets, config.seed)
+        config.gradient.check([len(rows) for rows in shards])
+    clip, dtype = _sample_clip(config, problem), np.dtype(config.dtype)
+    problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
+    return {} if data is None else heterogeneity(data.train.targets, shards, data.classes)
 
 
-def _sample_clip(config: Config) -> float | None:
+def _sample_clip(config: Config, problem: Problem) -> float | None:
     """To what norm the problem is to clip every sample's gradient."""
     tau = sample_clip(config.bias)
-    if tau is not None and not getattr(config.problem, "clips_samples", False):
-        kind = type(config.problem).__name__
+    if tau is not None and not getattr(problem, "clips_samples", False):
+        kind = type(problem).__name__
         raise UserError(f"bias[0]: clip_per_sample: problem {kind} cannot clip single samples; mlp can")
     if sample_clip(config.downlink) is not None:
         raise UserError("downlink[0]: clip_per_sample clips gradients of samples; a model's change has none")
     return tau
 
 
-def _downlink(config: Config) -> tuple[Downlink, Callable[[np.ndarray], np.ndarray]]:
-    """The two ends of the model's way to the nodes: dense, or compressed changes that every rank adds up (EF21-P)."""
-    if not config.downlink:
-        return Dense(), lambda model: model.view(config.dtype)
-    start = config.problem.initial_point()
-    pipeline = Pipeline(config.downlink, config.problem.layout, np.dtype(config.dtype), config.seed)
-    server = config.nodes  # random draws as those of one more node
-    sender = Sender(start, lambda change, k: pipeline.apply(change, server, k)[0], config.wire.checksum)
-    return sender, Receiver(start)
-
-
-def _divide(config: Config) -> tuple[Any, list[np.ndarray]]:
-    """The data set and the rows of every node's shard; nothing for a problem that makes its own data."""
-    if config.data is None:
-        return None, []
-    data = open_dataset(config.data)
-    shards = divide(config.data, data.train.targets, config.seed)
-    config.gradient.check([len(rows) for rows in shards])
-    return data, shards
+def _metric(name: str) -> Metric:
+    found = column(name)
+    return Metric(name, found.description, found.unit, "accuracy" in name or "return" in name, found.dtype)

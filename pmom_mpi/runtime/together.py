@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
-from pmom_mpi.transport.base import SERVER, Interrupted, WorkerFailed
+from pmom_mpi.transport.base import SERVER, Ranks, WorkerFailed
+from pmom_mpi.transport.signals import Interrupted
 from pmom_mpi.words.errors import UserError
 
 T = TypeVar("T")
@@ -16,38 +18,55 @@ EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
 USER_ERROR = 2
 
 
-def agree(group: Any, make: Callable[[], T]) -> T:
+@contextmanager
+def together(ranks: Ranks) -> Iterator[None]:
+    """Whatever leaves this block on any rank ends the whole job, within seconds and with one message.
+
+    One process simply raises. In a job the server says why and ends every rank; a worker tells the server, and says and
+    ends it all itself where the server does not (it may wait in a collective call for this very rank).
+    """
+    try:
+        yield
+    except SystemExit:  # all ranks have agreed upon it
+        raise
+    except BaseException as error:
+        if ranks.size == 1:
+            raise
+        if not ranks.serves:
+            ranks.tell_failure(text_of(error), isinstance(error, UserError))
+        print(_line(ranks, error), file=sys.stderr, flush=True)
+        ranks.abort(exit_code(error))
+
+
+def agree(ranks: Ranks, make: Callable[[], T]) -> T:
     """What ``make`` returns, once it has succeeded on every rank; otherwise the job ends with the first failure."""
     value, failure, mine = None, None, None
     try:
         value = make()
     except Exception as error:
         mine, failure = error, (text_of(error), isinstance(error, UserError))
-    found = [(rank, told) for rank, told in enumerate(group.gather(failure)) if told is not None]
+    found = [(rank, told) for rank, told in enumerate(ranks.gather(failure)) if told is not None]
     if not found:
         return value  # type: ignore[return-value]
-    if group.size == 1:
+    if ranks.size == 1:
         raise mine  # type: ignore[misc]
     rank, (text, is_user_error) = found[0]
-    if group.rank == SERVER:
-        print(_line(rank, group.hosts[rank], text, is_user_error), file=sys.stderr, flush=True)
+    if ranks.serves:
+        print(_told(rank, ranks.hosts[rank], text, is_user_error), file=sys.stderr, flush=True)
     raise SystemExit(USER_ERROR if is_user_error else EXIT_CODES["failed"])
 
 
-def give_up(group: Any, failure: BaseException, code: int) -> None:
-    """End a job whose iterations have begun. One process simply raises; a job says why once and ends every rank."""
-    if group.size == 1:
-        if isinstance(failure, Interrupted):
-            return
-        raise failure
-    if isinstance(failure, WorkerFailed):
-        text = _line(failure.rank, failure.host, str(failure), failure.is_user_error)
-    elif isinstance(failure, Interrupted):
-        text = f"pmom: {failure}; the run file is complete up to here"
-    else:
-        text = _line(SERVER, group.hosts[SERVER], text_of(failure), isinstance(failure, UserError))
-    print(text, file=sys.stderr, flush=True)
-    group.abort(code)
+def from_server(ranks: Ranks, make: Callable[[], T]) -> T:
+    """What ``make`` returns on the server, on every rank; or the job ends with its failure."""
+    return ranks.share(agree(ranks, lambda: make() if ranks.serves else None))
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit status of a job that ends with this."""
+    if isinstance(error, (Interrupted, KeyboardInterrupt)):
+        return 128 + (error.signal if isinstance(error, Interrupted) else 2)
+    is_user_error = isinstance(error, UserError) or (isinstance(error, WorkerFailed) and error.is_user_error)
+    return USER_ERROR if is_user_error else EXIT_CODES["failed"]
 
 
 def text_of(error: BaseException) -> str:
@@ -57,7 +76,16 @@ def text_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
-def _line(rank: int, host: str, text: str, is_user_error: bool) -> str:
+def _line(ranks: Ranks, error: BaseException) -> str:
+    """What this rank says of what it raised, or of what a worker told it."""
+    if isinstance(error, WorkerFailed):
+        return _told(error.rank, error.host, str(error), error.is_user_error)
+    if isinstance(error, (Interrupted, KeyboardInterrupt)):
+        return f"pmom: {error or 'interrupted'}; the run file holds every recorded iteration"
+    return _told(ranks.rank, ranks.hosts[ranks.rank], text_of(error), isinstance(error, UserError))
+
+
+def _told(rank: int, host: str, text: str, is_user_error: bool) -> str:
     if is_user_error:
         return f"pmom: error: {text}" if rank == SERVER else f"pmom: error: {text} (rank {rank} on {host})"
     return f"pmom: rank {rank} on {host} failed:\n{text}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pmom_mpi.cluster.environment import launcher
-from pmom_mpi.transport.alone import Alone
+from pmom_mpi.transport.one_process import OneProcess
 from pmom_mpi.words.errors import UserError
 
 if TYPE_CHECKING:
-    from pmom_mpi.transport.mpi import Group
+    from pmom_mpi.transport.mpi import MpiRanks
 
 
-def connect() -> Alone | Group:
+def connect() -> OneProcess | MpiRanks:
     """The ranks of this job: one process alone unless a launcher started several.
 
     Raises
@@ -23,17 +23,17 @@ def connect() -> Alone | Group:
     """
     started = launcher()
     if started is None or started.size == 1:
-        return Alone()
+        return OneProcess()
     try:
-        from pmom_mpi.transport.mpi import Group
+        from pmom_mpi.transport.mpi import MpiRanks
     except (ImportError, RuntimeError) as error:  # mpi4py raises either when it finds no library
         reason = str(error).splitlines()[-1]
         raise UserError(f"{started.name} started {started.size} ranks but mpi4py: {reason}; see pmom doctor") from None
-    group = Group()
-    if group.size == 1:
-        library = group.library.split(", package")[0]
+    ranks = MpiRanks()
+    if ranks.size == 1:
+        library = ranks.library.split(", package")[0]
         raise UserError(
             f"{started.name} started {started.size} ranks but each sees an MPI world of size 1: launcher and MPI "
             f"library ({library}) do not match; start with the mpirun of that library, or see pmom doctor"
         )
-    return group
+    return ranks

@@ -1,15 +1,19 @@
-"""The star as server and worker see it: one interface, with or without MPI behind it."""
+"""The ranks of a job and the star between them, as a run sees them: one interface, with or without MPI behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from pmom_mpi.transport.signals import Signals
+from pmom_mpi.words.nodes import Hosting
 from pmom_mpi.words.report import Report
+
+T = TypeVar("T")
 
 SERVER = 0
 """The server's rank."""
@@ -41,16 +45,11 @@ class WorkerFailed(Exception):
         self.is_user_error = is_user_error
 
 
-class Interrupted(Exception):
-    """SIGINT or SIGTERM arrived; ``signal`` is its number."""
-
-    def __init__(self, signal: int) -> None:
-        super().__init__(f"interrupted by signal {signal}")
-        self.signal = signal
-
-
 class Star(Protocol):
     """The server's side: one centre, all nodes around it."""
+
+    sent_bytes: int
+    received_bytes: int
 
     def broadcast(self, order: Order, model: np.ndarray) -> None:
         """Send ``order`` and the bytes of the model (or of its compressed change) to every worker."""
@@ -62,12 +61,63 @@ class Star(Protocol):
         """The workers' reports of this iteration, after its payloads."""
 
 
-class Hands(Protocol):
-    """What a transport needs of a worker: the nodes that live on its rank."""
+class NodeHost(Protocol):
+    """What a transport needs of a worker: it lets the nodes that live on its rank work."""
 
-    hosted: range
-    hosted_chunks: range
     report: Report
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
         """Do what is ordered; yield the hosted nodes' payloads in their `turns`, in uint8 arrays from ``buffer``."""
+
+
+class Ranks(Protocol):
+    """The ranks of a job: who this one is, and what all of them do together.
+
+    Attributes
+    ----------
+    rank, size : int
+    workers : int
+        How many ranks host nodes.
+    worker : int or None
+        Which of the workers this rank is; None on a server that hosts no nodes.
+    serves : bool
+        Whether this rank is the server.
+    hosts : list of str
+        The host of every rank.
+    library : str
+        The MPI library.
+    """
+
+    rank: int
+    size: int
+    workers: int
+    worker: int | None
+    serves: bool
+    hosts: list[str]
+
+    @property
+    def library(self) -> str: ...
+
+    def share(self, value: T | None) -> T:
+        """The server's ``value``, on every rank."""
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's ``value``, by rank, on every rank."""
+
+    def link_speed(self) -> float:
+        """Bytes a second from a worker to the server; NaN without a link."""
+
+    def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals) -> Star:
+        """The server's side of the star. ``capacity`` is the size of the largest payload."""
+
+    def serve(self, host: NodeHost, hosting: Hosting, capacity: int) -> None:
+        """A worker's side of the star: do what is ordered until the server says stop."""
+
+    def tell_failure(self, text: str, is_user_error: bool) -> None:
+        """Tell the server that this worker failed, and give it a few seconds to end the job."""
+
+    def abort(self, code: int) -> None:
+        """End every rank of the job at once."""
+
+    def close(self) -> None:
+        """Free what was opened; all ranks together."""

@@ -1,7 +1,8 @@
-"""SIGINT, SIGTERM and SIGUSR1, noted when they arrive and acted upon where nothing is left half done.
+"""Signals that end a run, noted when they arrive and acted upon where nothing is left half done.
 
-All three end a run with its file complete. SIGUSR1 is for batch jobs: mpirun hands it on to the ranks and waits, where
-a SIGTERM lets Open MPI 5 kill them a quarter of a second later.
+The first one ends the run between two iterations, with its last row complete. A second one ends it at the next look
+inside a wait; a third one kills as usual. SIGUSR1 and SIGUSR2 are for batch jobs: mpirun hands them on to the ranks and
+waits, where a SIGTERM lets Open MPI 5 kill them a quarter of a second later.
 """
 
 from __future__ import annotations
@@ -11,20 +12,32 @@ import threading
 from types import FrameType
 from typing import Any
 
-from pmom_mpi.transport.base import Interrupted
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+class Interrupted(Exception):
+    """Two of the signals arrived; ``signal`` is the number of the last."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"interrupted by signal {signal}")
+        self.signal = signal
 
 
 class Signals:
-    """Within ``with Signals():`` the first signal is remembered for `check`; the same signal again kills as usual.
+    """Within ``with Signals():`` signals are counted instead of ending the process.
 
     A worker's signals are for the server to act upon (a launcher sends them to every rank): ``ignore=True``.
+
+    Attributes
+    ----------
+    arrived : int or None
+        The number of the last signal: between two iterations, end the run.
     """
 
     def __init__(self, ignore: bool = False) -> None:
         self._ignore = ignore
-        self._arrived: int | None = None
+        self.arrived: int | None = None
+        self._count = 0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
@@ -38,10 +51,12 @@ class Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self._arrived = number
-        signal.signal(number, signal.SIG_DFL)
+        self.arrived = number
+        self._count += 1
+        if self._count > 1:
+            signal.signal(number, signal.SIG_DFL)
 
     def check(self) -> None:
-        """Raise `Interrupted` when a signal has arrived."""
-        if self._arrived is not None:
-            raise Interrupted(self._arrived)
+        """Inside a wait: raise `Interrupted` when a second signal has arrived."""
+        if self._count > 1 and self.arrived is not None:
+            raise Interrupted(self.arrived)

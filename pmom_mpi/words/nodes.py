@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 def turns(total: int, hosted: range | None = None) -> list[int]:
     """The order in which nodes work and in which the server adds what they send: that of their reversed binary digits.
@@ -31,3 +33,40 @@ def block(total: int, parts: int, part: int) -> range:
     size, rest = divmod(total, parts)
     start = part * size + min(part, rest)
     return range(start, start + size + (part < rest))
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """Which worker hosts which nodes, and which chunks of the evaluation: contiguous, nearly equal blocks.
+
+    Attributes
+    ----------
+    nodes : int
+        n, of the experiment.
+    chunks : int
+        In how many parts the evaluation is done.
+    workers : int
+        How many workers share them.
+
+    Examples
+    --------
+    >>> hosting = Hosting(nodes=5, chunks=0, workers=2)
+    >>> hosting.nodes_of(0), hosting.turns_of(0)
+    (range(0, 3), [0, 2, 1])
+    """
+
+    nodes: int
+    chunks: int
+    workers: int
+
+    def nodes_of(self, worker: int) -> range:
+        """The nodes that live on a worker."""
+        return block(self.nodes, self.workers, worker)
+
+    def chunks_of(self, worker: int) -> range:
+        """The chunks that a worker evaluates."""
+        return block(self.chunks, self.workers, worker)
+
+    def turns_of(self, worker: int) -> list[int]:
+        """A worker's nodes in their turns."""
+        return turns(self.nodes, self.nodes_of(worker))

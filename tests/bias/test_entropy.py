@@ -22,7 +22,7 @@ CONFIG = {
 def gradients(tmp_path_factory):
     """The layout, and gradients of two nodes at x^0 and x^20."""
     x = experiment.run(CONFIG, output=tmp_path_factory.mktemp("entropy") / "run.h5").x
-    problem = preparation.prepare(CONFIG).config.problem
+    problem = preparation.ready(CONFIG).problem
     found = []
     for point in (problem.initial_point(), x):
         for node in (0, 7):

@@ -12,27 +12,27 @@ import sys
 from mpi4py import MPI
 
 import pmom_mpi
-from pmom_mpi.method.downlink import Receiver
-from pmom_mpi.transport.mpi import Group
+from pmom_mpi.method.downlink import Compressed
+from pmom_mpi.transport.mpi import MpiRanks
 
 stars, models = [], []
-centre, receive = Group.centre, Receiver.__call__
+star, unpack = MpiRanks.star, Compressed.unpack
 
 
 def keep(self, *arguments):
-    stars.append(centre(self, *arguments))
+    stars.append(star(self, *arguments))
     return stars[-1]
 
 
 def watch(self, payload):
-    model = receive(self, payload)
+    model = unpack(self, payload)
     if payload.size:
         models.append(hashlib.sha256(model.tobytes()).hexdigest())
     return model
 
 
 def main() -> None:
-    Group.centre, Receiver.__call__ = keep, watch
+    MpiRanks.star, Compressed.unpack = keep, watch
     pmom_mpi.run(sys.argv[1], output=sys.argv[2], overwrite=True)
     everyone = MPI.COMM_WORLD.gather(models)
     if stars:

@@ -10,10 +10,14 @@ import sys
 import numpy as np
 
 from pmom_mpi.transport.base import Order, Task
-from pmom_mpi.transport.mpi import Centre, Edge, Group
+from pmom_mpi.transport.edge import MpiEdge
+from pmom_mpi.transport.messages import Link
+from pmom_mpi.transport.mpi import MpiRanks
 from pmom_mpi.transport.signals import Signals
-from pmom_mpi.words.nodes import turns
-from pmom_mpi.words.report import Report
+from pmom_mpi.transport.star import MpiStar
+from pmom_mpi.words.nodes import Hosting, turns
+from pmom_mpi.words.report import Metric, Report
+from pmom_mpi.words.schema import Schema
 
 MODEL = 1000
 
@@ -31,44 +35,48 @@ def model(iteration: int) -> np.ndarray:
 class Nodes:
     """Stands in for a worker: yields known payloads and fills its part of the report."""
 
-    def __init__(self, hosted: range, report: Report) -> None:
-        self.hosted, self.hosted_chunks, self.report = hosted, range(0), report
+    def __init__(self, hosting: Hosting, worker: int, report: Report) -> None:
+        self.hosting, self.worker, self.report = hosting, worker, report
 
     def work(self, order, received, buffer):
         assert (received == model(order.iteration)).all()
-        self.report.seconds[0] = order.iteration
+        self.report.seconds[self.worker] = order.iteration
         if order.task & Task.GRADIENT:
-            for node in turns(len(self.report.nodes), self.hosted):
+            for node in self.hosting.turns_of(self.worker):
                 data = payload(node, order.iteration)
                 out = buffer()
                 out[: data.size] = data
-                self.report.nodes[node] = node + order.iteration
+                self.report.metrics[node] = node + order.iteration
+                self.report.statistics[node] = -node
                 yield out[: data.size]
 
 
 def main() -> None:
     nodes, iterations, piece = map(int, sys.argv[1:])
-    group = Group()
-    report = Report(np.zeros((nodes, 2)), np.zeros((0, 1)), np.zeros((group.workers if group.rank == 0 else 1, 5)))
-    if group.rank > 0:
-        Edge(group, Nodes(group.hosted(nodes), report), 4096, piece).serve()
-        group.close()
+    ranks = MpiRanks()
+    hosting = Hosting(nodes, 0, ranks.workers)
+    report = Report.blank(Schema((Metric("loss", ""), Metric("accuracy", "")), (Metric("kept", ""),), ()), hosting)
+    link = Link(ranks.comm, polite=True, piece=piece)
+    if not ranks.serves:
+        MpiEdge(link, Nodes(hosting, ranks.worker, report), hosting, ranks.worker, 4096).serve()
+        ranks.close()
         return
     with Signals() as signals:
-        centre = Centre(group, nodes, report, signals, piece)
+        star = MpiStar(link, hosting, report, signals)
         expected = 0
         for k in range(iterations):
-            centre.broadcast(Order(k, Task.GRADIENT), model(k))
-            for node, got in zip(turns(nodes), centre.payloads(), strict=True):
+            star.broadcast(Order(k, Task.GRADIENT), model(k))
+            for node, got in zip(turns(nodes), star.payloads(), strict=True):
                 want = payload(node, k)
                 expected += want.size
                 assert got.tobytes() == want.tobytes(), (node, k)
-            told = centre.report()
-            assert (told.nodes == (np.arange(nodes) + k)[:, None]).all()
+            told = star.report()
+            assert (told.metrics == (np.arange(nodes) + k)[:, None]).all()
+            assert (told.statistics == -np.arange(nodes)[:, None]).all()
             assert (told.seconds == k).all()
-        centre.broadcast(Order(iterations, Task.STOP), model(iterations))
-        assert centre.received_bytes == expected
-    group.close()
+        star.broadcast(Order(iterations, Task.STOP), model(iterations))
+        assert star.received_bytes == expected
+    ranks.close()
     print("every byte arrived")
 
 
