@@ -69,7 +69,7 @@ class Server:
         self._config = config
         self._problem = problem
         self._stateful = problem if isinstance(problem, Stateful) else None
-        self._names = tuple(f"train_{name}" for name in problem.metrics) + pipeline.statistics
+        self._names = tuple(f"train_{metric.name}" for metric in problem.metrics) + pipeline.statistics
         self._star = star
         self._downlink = downlink
         self._append = append
@@ -87,15 +87,15 @@ class Server:
     @staticmethod
     def node_columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
         """The names of a `NodeRow`."""
-        return (*(f"train_{name}" for name in problem.metrics), *statistics, "uplink_bits")
+        return (*(f"train_{metric.name}" for metric in problem.metrics), *statistics, "uplink_bits")
 
     @staticmethod
     def columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
         """The names of a row, in the order of the run file."""
         return (
             "iteration",
-            *(f"train_{name}" for name in problem.metrics),
-            *(f"test_{name}" for name in problem.evaluation),
+            *(f"train_{metric.name}" for metric in problem.metrics),
+            *(f"test_{metric.name}" for metric in problem.evaluation),
             *statistics,
             *("gradient_norm", "uplink_bits", "downlink_bits", "overhead_bits", "time_total"),
             *(f"time_{name}" for name in (*STATIONS, "broadcast", "wait", "decode", "momentum", "record")),
@@ -193,7 +193,8 @@ class Server:
     def _evaluated(self, report: Report) -> Row:
         """Means over all chunks, added in the order of the chunks."""
         *sums, weight = report.chunks.sum(axis=0).tolist()
-        return {f"test_{name}": value / weight for name, value in zip(self._problem.evaluation, sums, strict=True)}
+        names = (f"test_{metric.name}" for metric in self._problem.evaluation)
+        return {name: value / weight for name, value in zip(names, sums, strict=True)}
 
     def _complete(self, row: Row, nodes: NodeRow) -> None:
         now = perf_counter()

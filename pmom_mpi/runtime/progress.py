@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
 from typing import IO
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pmom_mpi.config import Config
 from pmom_mpi.problems.base import Problem
+from pmom_mpi.words.report import Schema
 
 LINES = 10
 """How many plain lines a whole run prints, beside the first and the last."""
@@ -31,8 +31,9 @@ class Narrator:
 
     def begin(self, config: Config, problem: Problem, ranks: int) -> None:
         self._total = config.iterations
-        self._loss = f"train_{problem.metrics[0]}"
-        self._test = f"test_{_told(problem.evaluation)}"
+        schema = Schema(problem.metrics, (), problem.evaluation if problem.chunks else ())
+        self._loss = schema.trained[0].name
+        self._told = next((column.name for column in schema.told()), "")
         self._began, self._bits, self._done = time.perf_counter(), 0.0, 0
         workers = "one process" if ranks == 1 else f"1 server + {ranks - 1} workers"
         self._console.print(
@@ -68,8 +69,8 @@ class Narrator:
 
     def _facts(self, row: dict[str, float]) -> str:
         named = [f"{self._loss.removeprefix('train_')} {row[self._loss]:.5g}"]
-        if math.isfinite(row.get(self._test, math.nan)):
-            named.append(f"{self._test.replace('_', ' ')} {row[self._test]:.4g}")
+        if math.isfinite(row.get(self._told, math.nan)):
+            named.append(f"{self._told.removeprefix('train_').replace('_', ' ')} {row[self._told]:.4g}")
         return "  ".join([*named, f"sent {decimal(int(self._bits / 8))}", f"{self._rate():.3g} it/s"])
 
     def _rate(self) -> float:
@@ -77,8 +78,3 @@ class Narrator:
         if self._done == 1:
             return 1 / max(self._first - self._began, 1e-9)
         return (self._done - 1) / max(time.perf_counter() - self._first, 1e-9)
-
-
-def _told(evaluation: Sequence[str]) -> str:
-    """Which of an evaluation's values is told: accuracy or return if it has one, else the last."""
-    return next((name for name in ("accuracy", "return") if name in evaluation), evaluation[-1] if evaluation else "")

@@ -18,6 +18,7 @@ from pmom_mpi.method.downlink import Receiver, Sender
 from pmom_mpi.method.server import Dense, Downlink
 from pmom_mpi.method.state import ReceiveState, SendState
 from pmom_mpi.method.worker import Worker, blank_report
+from pmom_mpi.problems import metrics
 from pmom_mpi.problems.base import Context, Stateful
 from pmom_mpi.transport.alone import Alone
 from pmom_mpi.transport.base import SERVER
@@ -107,6 +108,7 @@ def set_up(config: Config, hosted: range) -> tuple[Any, list[np.ndarray]]:
     data, shards = _divide(config)
     clip, dtype = _sample_clip(config), np.dtype(config.dtype)
     config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
+    metrics.check(config.problem)
     return data, shards
 
 
