@@ -56,7 +56,7 @@ def curve(run: Run, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     sent = np.cumsum(run.metrics["uplink_bits"]) / run.nodes
     values, place = run.metrics[name], run.metrics["iteration"]
-    if name.startswith("test_"):
+    if run.described[name].role == "test":
         known = np.isfinite(values)
         return place[known] + 1, sent[known], values[known]
     return place, np.concatenate([[0.0], sent[:-1]]), _running_mean(values)
@@ -84,7 +84,7 @@ def table(found: Sequence[Method], accuracy: float) -> Table:
             method.name, f"{method.beta:g}", str(first.config["step_size"]),
             _spread([run.metrics["train_loss"][-WINDOW:].mean() for run in runs], 4),
             _spread([100 * curve(run, "test_accuracy")[2][-1] for run in runs], 2),
-            f"{each / int(first.provenance['dimension']):.3g}", f"{each / 1e3:.4g}",
+            f"{each / first.facts['dimension']:.3g}", f"{each / 1e3:.4g}",
             "never" if np.isnan(needed) else f"{needed / 1e6:.3g}", "" if np.isnan(ratio) else f"{ratio:.3g}",
         )  # fmt: skip
     return made

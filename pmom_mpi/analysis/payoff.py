@@ -75,7 +75,7 @@ def payoff(run: Run) -> Payoff:
     """The medians of a run's iterations, the first excepted: it still loads kernels."""
     rows = slice(1, None) if run.iterations > 1 else slice(None)
     stations = {"compress": "bias", "encode": "encode", "decode": "decode"}
-    facts = run.provenance
+    facts = run.facts
     return Payoff(
         sent_bytes=float(np.median(run.metrics["uplink_bits"][rows])) / 8,
         dense_bytes=float(facts["dense_bytes"]),

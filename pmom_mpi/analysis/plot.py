@@ -16,20 +16,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from pmom_mpi.analysis.read import Run, rises
+from pmom_mpi.analysis.read import Run
 from pmom_mpi.words.errors import UserError
-
-PREFERRED = (
-    "train_loss",
-    "test_accuracy",
-    "train_suboptimality",
-    "test_return",
-    "test_accuracy_after_1",
-    "test_loss_after_1",
-    "test_loss",
-    "train_accuracy",
-)
-"""What is drawn when it is there, the first two of them; a run without any shows its own first metrics."""
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Okabe and Ito's palette, distinguishable with any colour vision."""
@@ -87,9 +75,8 @@ def _metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in common:
             raise UserError(f"{name}: not a metric of all these runs; they share {', '.join(common)}")
-    known = [name for name in PREFERRED if name in common and np.isfinite(runs[0].metrics[name]).any()]
-    own = [name for name in common if name.startswith(("train_", "test_")) and name not in known]
-    chosen = list(wanted) or (known + own)[:2]
+    told = [metric.name for metric in runs[0].told]
+    chosen = list(wanted) or [name for name in told if name in common][:2]
     if not chosen:
         raise UserError("the runs share no metric; draw them separately")
     return chosen
@@ -146,7 +133,7 @@ def _abscissa(run: Run, against: str, is_test: bool) -> np.ndarray:
 def _draw(axis: Axes, curve: Curve, name: str, against: str, color: str) -> None:
     rows = min(run.iterations for run in curve.runs)
     values = np.stack([run.metrics[name][:rows] for run in curve.runs])
-    places = np.stack([_abscissa(run, against, name.startswith("test_"))[:rows] for run in curve.runs])
+    places = np.stack([_abscissa(run, against, run.described[name].role == "test")[:rows] for run in curve.runs])
     known = np.isfinite(values).all(axis=0)
     values, place = values[:, known], places.mean(axis=0)[known]
     marker = "o" if known.sum() == 1 else ""
@@ -167,7 +154,8 @@ def _dress(axis: Axes, name: str, against: str, runs: Sequence[Run]) -> None:
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(EngFormatter(unit="B"))
     values = np.concatenate([np.empty(0), *(run.metrics[name][np.isfinite(run.metrics[name])] for run in runs)])
-    falls = not rises(name) and len(values) > 0 and values.min() > 0
+    declared = runs[0].described.get(name) if runs else None
+    falls = declared is not None and not declared.rises and len(values) > 0 and values.min() > 0
     if falls and values.max() / values.min() > LOG_RATIO:
         axis.set_yscale("log")
 

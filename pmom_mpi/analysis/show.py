@@ -8,7 +8,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from pmom_mpi.analysis.payoff import payoff, sentence
-from pmom_mpi.analysis.read import Run, rises
+from pmom_mpi.analysis.read import Run
 
 WORKER_STATIONS = ("gradient", "bias", "encode", "send", "evaluate")
 SERVER_STATIONS = ("broadcast", "wait", "decode", "momentum", "record")
@@ -34,7 +34,7 @@ def _pairs(title: str, rows: list[tuple[str, str]]) -> Table:
 
 
 def _head(run: Run) -> Table:
-    config, facts = run.config, run.provenance
+    config, facts, made = run.config, run.facts, run.provenance
     rows = [
         ("run", f"{run.name}  ({run.status}, {run.iterations} of {config.get('iterations')} iterations)"),
         ("created", f"{run.attributes.get('created')}, ended {run.attributes.get('ended', 'not')}"),
@@ -42,7 +42,7 @@ def _head(run: Run) -> Table:
         ("problem", f"{_one_line(config.get('problem'))}, d = {int(facts.get('dimension', 0)):,}"),
         ("data", _one_line(config.get("data"))),
         ("bias", "  ->  ".join(_one_line(stage) for stage in _stages(config)) or "none"),
-        ("ranks", f"{facts.get('ranks')} on {facts.get('hosts')}; {facts.get('mpi_library')}"),
+        ("ranks", f"{facts.get('ranks')} on {made.get('hosts')}; {made.get('mpi_library')}"),
     ]
     if "message" in run.attributes:
         rows.append(("message", str(run.attributes["message"])))
@@ -65,10 +65,10 @@ def _one_line(section: object) -> str:
 def _results(run: Run) -> Table:
     table = Table("metric", "first", "last", "best", title="results", title_justify="left")
     for name, values in run.metrics.items():
-        known = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-        if name.startswith(("train_", "test_", "gradient_norm", "clip_active", "kept")) and len(known):
-            best = known.max() if rises(name) else known.min()
-            shown = "" if name in ("kept", "clip_active") else f"{best:.6g}"
+        known, metric = values[np.isfinite(values)], run.described[name]
+        if metric.role in ("train", "test", "statistic", "step") and len(known):
+            best = known.max() if metric.rises else known.min()
+            shown = "" if metric.rises is None else f"{best:.6g}"
             table.add_row(name, f"{known[0]:.6g}", f"{known[-1]:.6g}", shown)
     return table
 
@@ -76,7 +76,7 @@ def _results(run: Run) -> Table:
 def _traffic(run: Run) -> Table:
     table = Table("traffic", "total", "an iteration", "bits a coordinate", title_justify="left")
     rows, nodes = max(run.iterations, 1), run.nodes
-    dimension = int(run.provenance.get("dimension", 0)) or 1
+    dimension = int(run.facts.get("dimension", 0)) or 1
     for name, senders in (("uplink_bits", nodes), ("downlink_bits", 1), ("overhead_bits", 0)):
         total = int(run.metrics[name].sum())
         each = f"{total / rows / senders / dimension:.4g}" if senders else ""
@@ -98,5 +98,5 @@ def _times(run: Run) -> Table:
 def _data_sets(run: Run) -> Table:
     table = Table("data set", "type", "unit", "description", title="/metrics", title_justify="left")
     for name, values in run.metrics.items():
-        table.add_row(name, f"{values.dtype}[{len(values)}]", run.units[name], run.descriptions[name])
+        table.add_row(name, f"{values.dtype}[{len(values)}]", run.described[name].unit, run.described[name].description)
     return table

@@ -84,23 +84,6 @@ class Server:
         self._pending_nodes: NodeRow = {}
         self._clock = 0.0
 
-    @staticmethod
-    def node_columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
-        """The names of a `NodeRow`."""
-        return (*(f"train_{metric.name}" for metric in problem.metrics), *statistics, "uplink_bits")
-
-    @staticmethod
-    def columns(problem: Problem, statistics: tuple[str, ...]) -> tuple[str, ...]:
-        """The names of a row, in the order of the run file."""
-        return (
-            "iteration",
-            *(f"train_{metric.name}" for metric in problem.metrics),
-            *(f"test_{metric.name}" for metric in problem.evaluation),
-            *statistics,
-            *("gradient_norm", "uplink_bits", "downlink_bits", "overhead_bits", "time_total"),
-            *(f"time_{name}" for name in (*STATIONS, "broadcast", "wait", "decode", "momentum", "record")),
-        )
-
     def run(self) -> str:
         """Iterate; return ``"finished"`` or ``"diverged"``."""
         config, total, status = self._config, self._config.iterations, "finished"

@@ -14,7 +14,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.config import Config
 from pmom_mpi.method.server import NodeRow, Row, Server
 from pmom_mpi.problems.base import CONSTANTS, Problem
-from pmom_mpi.record.columns import column, node_column
+from pmom_mpi.record.columns import columns, node_columns, statistic
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.runtime import setting as preparation
@@ -28,6 +28,7 @@ from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.words.errors import UserError, blame
 from pmom_mpi.words.nodes import block
+from pmom_mpi.words.report import Schema
 
 DENSE_TRIALS = 5
 
@@ -136,31 +137,31 @@ def _solve(group: Any, part: Part) -> None:
 def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
     """The run file, open for the first row."""
     config, problem = part.config, part.config.problem
-    metrics = Server.columns(problem, part.pipeline.statistics)
-    each = Server.node_columns(problem, part.pipeline.statistics) if config.record.nodes else ()
-    facts = {
-        "mpi_library": group.library,
-        "ranks": str(group.size),
-        "hosts": ", ".join(group.hosts),
-        "nodes_per_worker": ", ".join(str(len(block(config.nodes, group.workers, w))) for w in range(group.workers)),
-        "dimension": str(problem.layout.dimension),
-        "link_bytes_per_second": str(link),
-        "dense_bytes": str(config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize),
-        "dense_seconds": str(_dense_seconds(config, group.workers)),
-        **{f"data_{name}": str(value) for name, value in part.facts.items()},
-        **{f"problem_{name}": str(value) for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
+    statistics = tuple(statistic(name) for name in part.pipeline.statistics)
+    schema = Schema(problem.metrics, statistics, problem.evaluation, point="w" if config.downlink else "x")
+    facts: dict[str, int | float | np.ndarray] = {
+        "dimension": problem.layout.dimension,
+        "ranks": group.size,
+        "nodes": config.nodes,
+        "nodes_per_worker": np.array([len(block(config.nodes, group.workers, w)) for w in range(group.workers)]),
+        "link_bytes_per_second": link,
+        "dense_bytes": config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize,
+        "dense_seconds": _dense_seconds(config, group.workers),
+        **{f"data_{name}": value for name, value in part.facts.items()},
+        **{f"problem_{name}": value for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
     }
     with blame(f"{part.source}: output"):
         return Recorder(
             config.output,
             config_text=configs.to_yaml(part.raw),
-            metrics={name: column(name) for name in metrics},
+            metrics=columns(schema),
             dimension=problem.layout.dimension,
             dtype=config.dtype,
-            provenance=provenance(facts),
+            provenance=provenance({"mpi_library": group.library, "hosts": ", ".join(group.hosts)}),
+            facts=facts,
             overwrite=overwrite,
             flush_seconds=config.record.flush_seconds,
-            node_metrics={name: node_column(name) for name in each},
+            node_metrics=node_columns(schema) if config.record.nodes else (),
             nodes=config.nodes,
         )
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pmom_mpi.config import Config
 from pmom_mpi.problems.base import Problem
-from pmom_mpi.words.report import Schema
+from pmom_mpi.words.report import Schema, told
 
 LINES = 10
 """How many plain lines a whole run prints, beside the first and the last."""
@@ -33,7 +33,7 @@ class Narrator:
         self._total = config.iterations
         schema = Schema(problem.metrics, (), problem.evaluation if problem.chunks else ())
         self._loss = schema.trained[0].name
-        self._told = next((column.name for column in schema.told()), "")
+        self._told = next((column.name for column in told(schema.columns())), "")
         self._began, self._bits, self._done = time.perf_counter(), 0.0, 0
         workers = "one process" if ranks == 1 else f"1 server + {ranks - 1} workers"
         self._console.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -119,23 +120,26 @@ class Schema:
             for metric, column in zip(self.metrics + self.statistics, self.trained + self.biased, strict=True)
         )
 
-    def told(self) -> tuple[Metric, ...]:
-        """The columns that say best how a run goes, beside the first metric; the best first.
 
-        Headlines go before what should rise, that before the rest, of which what comes last is first; among equals
-        what should rise goes first, then what is evaluated before what is measured in training.
+def told(columns: Iterable[Metric]) -> tuple[Metric, ...]:
+    """The columns that say best how a run goes, beside the first that is measured in training; the best first.
 
-        Examples
-        --------
-        >>> loss, accuracy = Metric("loss", "loss", rises=False), Metric("accuracy", "accuracy", rises=True)
-        >>> [column.name for column in Schema((loss, accuracy), (), (loss, accuracy)).told()]
-        ['test_accuracy', 'train_accuracy', 'test_loss']
-        """
-        known = self.tested + self.trained[1:]
-        headlines = sorted((column for column in known if column.headline), key=lambda column: not column.rises)
-        rising = [column for column in known if column.rises and not column.headline]
-        rest = [column for column in reversed(self.tested) if not column.headline and not column.rises]
-        return (*headlines, *rising, *rest)
+    Headlines go before what should rise, that before the rest, of which what comes last is first; among equals what
+    should rise goes first, then what is evaluated before what is measured in training.
+
+    Examples
+    --------
+    >>> loss, accuracy = Metric("loss", "loss", rises=False), Metric("accuracy", "accuracy", rises=True)
+    >>> [column.name for column in told(Schema((loss, accuracy), (), (loss, accuracy)).columns())]
+    ['test_accuracy', 'train_accuracy', 'test_loss']
+    """
+    columns = list(columns)
+    tested = [column for column in columns if column.role == "test"]
+    known = tested + [column for column in columns if column.role == "train"][1:]
+    headlines = sorted((column for column in known if column.headline), key=lambda column: not column.rises)
+    rising = [column for column in known if column.rises and not column.headline]
+    rest = [column for column in reversed(tested) if not column.headline and not column.rises]
+    return (*headlines, *rising, *rest)
 
 
 STATIONS = ("evaluate", "gradient", "bias", "encode", "send")

@@ -16,6 +16,7 @@ from pmom_mpi.analysis import plot, published, read, show
 from pmom_mpi.cli import main
 from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.report import Metric
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,7 @@ def test_what_falls_far_has_a_logarithmic_axis(files):
         ("test_accuracy_after_1", np.geomspace(0.01, 1, 5), "linear"),
     ):
         run.metrics[name] = values
+        run.described[name] = Metric(name, "", rises="accuracy" in name)
         _, axis = plt.subplots()
         plot._dress(axis, name, "iteration", [run])
         assert axis.get_yscale() == scale, name
@@ -101,7 +103,7 @@ def test_a_run_without_accuracy_shows_what_it_has(tmp_path):
     experiment.run(raw | {"problem": problem}, output=tmp_path / "sines.h5")
     run = read.load(tmp_path / "sines.h5")
     assert plot._metrics([run], ()) == ["train_loss", "test_loss_after_1"]
-    assert "after 1 steps of adaptation" in run.descriptions["test_loss_after_1"]
+    assert "after 1 steps of adaptation" in run.described["test_loss_after_1"].description
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(show.render(run))
     assert "test_loss_after_10" in console.export_text()

@@ -14,7 +14,7 @@ from pmom_mpi.runtime import setting
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.registry import PROBLEMS
-from pmom_mpi.words.report import Metric, Schema
+from pmom_mpi.words.report import Metric, Schema, told
 
 
 @dataclass
@@ -110,7 +110,7 @@ def test_columns_say_where_they_were_measured():
 
 
 @pytest.mark.parametrize(
-    "trained, tested, told",
+    "trained, tested, name",
     [
         ((LOSS, ACCURACY), (LOSS, ACCURACY), "test_accuracy"),
         ((LOSS, metrics.SUBOPTIMALITY), (LOSS,), "train_suboptimality"),
@@ -123,5 +123,5 @@ def test_columns_say_where_they_were_measured():
         ((LOSS,), (LOSS, Metric("speed", "speed")), "test_speed"),
     ],
 )
-def test_what_is_told_first(trained, tested, told):
-    assert Schema(trained, (), tested).told()[0].name == told
+def test_what_is_told_first(trained, tested, name):
+    assert told(Schema(trained, (), tested).columns())[0].name == name

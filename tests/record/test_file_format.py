@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from pmom_mpi.runtime import experiment
@@ -26,7 +27,7 @@ def path(tmp_path_factory):
 
 def test_every_name_is_described(path):
     with h5py.File(path, "r") as file:
-        names = [*file.attrs, *file["provenance"].attrs, *file["metrics"]]
+        names = [*file.attrs, *file["provenance"].attrs, *file["facts"].attrs, *file["metrics"], *file["events"]]
         groups = list(file)
     assert [name for name in names if f"`{name}`" not in PAGE] == []
     assert [name for name in groups if f"/{name}" not in PAGE] == []
@@ -41,3 +42,8 @@ def test_data_sets_are_as_described(path):
         assert {name.removeprefix("train_") for name in file["nodes"]} >= {"loss", "accuracy", "kept", "uplink_bits"}
         assert file["final/x"].dtype == "float32"
         assert all(isinstance(value, str) for value in file["provenance"].attrs.values())
+        assert all(np.issubdtype(np.asarray(value).dtype, np.number) for value in file["facts"].attrs.values())
+        assert file["facts"].attrs["nodes_per_worker"].shape == (1,) and file["facts"].attrs["dimension"] == 650
+        attributes = dict(file["metrics/test_accuracy"].attrs)
+        assert (attributes["better"], attributes["role"], attributes["headline"]) == ("higher", "test", 1)
+        assert list(file["metrics"])[:3] == ["iteration", "train_loss", "train_accuracy"]
