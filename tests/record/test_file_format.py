@@ -47,3 +47,15 @@ def test_data_sets_are_as_described(path):
         attributes = dict(file["metrics/test_accuracy"].attrs)
         assert (attributes["better"], attributes["role"], attributes["headline"]) == ("higher", "test", 1)
         assert list(file["metrics"])[:3] == ["iteration", "train_loss", "train_accuracy"]
+
+
+def test_with_a_compressed_downlink_metrics_are_of_what_the_nodes_have(tmp_path):
+    raw = {
+        "name": "down", "iterations": 2, "step_size": 0.1, "problem": {"kind": "softmax_regression"},
+        "data": {"name": "digits", "nodes": 3}, "downlink": [{"kind": "top_k", "fraction": 0.1}],
+    }  # fmt: skip
+    experiment.run(raw, output=tmp_path / "down.h5")
+    with h5py.File(tmp_path / "down.h5", "r") as file:
+        described = {name: data.attrs["description"] for name, data in file["metrics"].items()}
+    assert described["train_loss"].endswith("at w^k") and "at w^{k+1}" in described["test_loss"]
+    assert "`model_lag`" in PAGE and "taken at w^k" in PAGE
