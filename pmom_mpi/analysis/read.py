@@ -160,3 +160,24 @@ def _read(path: Path, file: h5py.File) -> Run:
 def _nodes(config: dict[str, Any]) -> int:
     """n, wherever the config says it."""
     return int(config.get("nodes") or config.get("data", {}).get("nodes") or 1)
+
+
+def stages(config: dict[str, Any], section: str) -> list[Any]:
+    """The stages of a config's ``bias`` or ``downlink``, a list even of a single one."""
+    found = config.get(section) or []
+    return found if isinstance(found, list) else [found]
+
+
+def one_line(section: object) -> str:
+    """A section of a config in a line.
+
+    Examples
+    --------
+    >>> one_line({"kind": "top_k", "fraction": 0.1})
+    'top_k (fraction 0.1)'
+    """
+    if not isinstance(section, dict):
+        return str(section)
+    head = str(section.get("kind", section.get("name", "")))
+    rest = ", ".join(f"{key} {value}" for key, value in section.items() if key not in ("kind", "name"))
+    return f"{head} ({rest})" if rest else head
