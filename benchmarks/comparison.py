@@ -72,11 +72,12 @@ def report(runs: Sequence[read.Run], picture: Path) -> None:
     from rich.console import Console  # with matplotlib: a second of import that workers need not spend
 
     from pmom_mpi.analysis import comparison
+    from pmom_mpi.analysis.style import save
+    from pmom_mpi.commands.tables import rich_table
 
     found = comparison.methods(runs)
-    Console(width=140).print(comparison.table(found, ACCURACY))
-    comparison.plot(found, picture)
-    print(picture)
+    Console(width=140).print(rich_table(comparison.table(found, ACCURACY)))
+    print(save(comparison.plot(found), picture))
 
 
 if __name__ == "__main__":

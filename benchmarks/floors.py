@@ -15,12 +15,12 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is imported
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 import pmom_mpi
-from pmom_mpi.analysis.plot import COLORS, save
 from pmom_mpi.analysis.read import load
+from pmom_mpi.analysis.style import COLORS, dress, panels, save
 
 SEEDS = range(3)
 BETAS = (1, 0.5, 0.1, 0.01)
@@ -56,17 +56,15 @@ def table(head: str, columns: Sequence[object], rows: dict[str, list[float]]) ->
     print()
 
 
-def draw(axis: plt.Axes, curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> None:
+def draw(axis: Axes, curves: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> None:
     for place, (name, (iterations, values)) in enumerate(curves.items()):
         if len(iterations):
             axis.semilogy(iterations, values, color=COLORS[place], linewidth=1.4, label=name)
     axis.set_title(title, fontsize=10)
     axis.set_xlabel("iteration k")
     axis.set_ylabel("f(x) - f*")
-    axis.grid(True, color="0.9", linewidth=0.8)
+    dress(axis)
     axis.legend(frameon=False, fontsize=9)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
 
 
 def top_k() -> list[tuple[dict, str]]:
@@ -76,20 +74,20 @@ def top_k() -> list[tuple[dict, str]]:
         "nodes that differ": ("heterogeneity=0.5",),
         "nodes alike": ("heterogeneity=0",),
     }
-    panels, rows = [], {}
+    parts, rows = [], {}
     for name, keys in sources.items():
         keys = [f"problem.synthetic.{key}" for key in keys]
         curves = {f"K = {k}": errors("least-squares.yaml", [*keys, f"bias.0.k={k}"]) for k in kept}
         rows[name] = [floor(curve) for curve in curves.values()]
-        panels.append((curves, f"{name}, full gradients"))
+        parts.append((curves, f"{name}, full gradients"))
     table("floor", [f"K = {k}" for k in kept], rows)
-    return panels
+    return parts
 
 
 def momentum() -> list[tuple[dict, str]]:
     """beta against gamma, with full gradients and with noisy ones."""
     gammas = (0.1, 0.3, 1.0, 1.9, 3.0)
-    panels = []
+    parts = []
     for name, changes in (("full gradients", ()), ("batches of 10", MINIBATCH)):
         curves = {
             (b, g): errors("least-squares.yaml", [*changes, "iterations=1000", f"momentum.beta={b}", f"step_size={g}"])
@@ -98,15 +96,15 @@ def momentum() -> list[tuple[dict, str]]:
         }
         rows = {f"beta = {b}": [floor(curves[b, g]) for g in gammas] for b in BETAS}
         table(f"{name}, Top-10", [f"gamma = {g}" for g in gammas], rows)
-        panels.append(({f"beta = {b}": curves[b, 1.9] for b in BETAS}, f"Top-10, {name}, gamma = 1.9"))
-    return panels
+        parts.append(({f"beta = {b}": curves[b, 1.9] for b in BETAS}, f"Top-10, {name}, gamma = 1.9"))
+    return parts
 
 
 def order() -> list[tuple[dict, str]]:
     """Orders of data against gamma, on shards that batches of 10 divide and on shards that they do not."""
     gammas = (0.1, 0.05, 0.025)
     orders = ("replacement", "reshuffle", "shuffle_once", "cyclic", "full")
-    panels = []
+    parts = []
     for sizes, what in (("[100, 180]", "divided by 10"), ("[100, 200]", "not divided by 10")):
         rows, shown = {}, {}
         for name in orders:
@@ -115,8 +113,8 @@ def order() -> list[tuple[dict, str]]:
             curves = [errors("order.yaml", [*changes, f"step_size={g}", f"iterations={int(150 / g)}"]) for g in gammas]
             rows[name], shown[name] = [floor(curve) for curve in curves], curves[-1]
         table(f"shards {what}", [f"gamma = {g}" for g in gammas], rows)
-        panels.append((shown, f"batches of 10, shards {what}, gamma = {gammas[-1]}"))
-    return panels
+        parts.append((shown, f"batches of 10, shards {what}, gamma = {gammas[-1]}"))
+    return parts
 
 
 def main() -> None:
@@ -124,10 +122,10 @@ def main() -> None:
     parser.add_argument("what", choices=("top_k", "momentum", "order"))
     parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
-    panels = {"top_k": top_k, "momentum": momentum, "order": order}[asked.what]()
+    found = {"top_k": top_k, "momentum": momentum, "order": order}[asked.what]()
     if asked.picture:
-        figure, axes = plt.subplots(1, len(panels), figsize=(5.5 * len(panels), 3.6), squeeze=False)
-        for axis, (curves, title) in zip(axes[0], panels, strict=True):
+        figure, axes = panels(1, len(found), (5.5 * len(found), 3.6))
+        for axis, (curves, title) in zip(axes[0], found, strict=True):
             draw(axis, curves, title)
         figure.tight_layout()
         save(figure, asked.picture)

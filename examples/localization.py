@@ -14,7 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.problems.base import Context
+from pmom_mpi.problems.metrics import LOSS
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator
 
 SOURCE = np.array([0.5, -1.0, 2.0])
@@ -27,8 +29,9 @@ class Localization:
     microphones: Annotated[int, Field(ge=1)] = 20
     noise: Annotated[float, Field(ge=0)] = 0.05
 
-    metrics = ("loss",)  # what gradient returns, logged as train_loss; no annotation, so it is no key
-    evaluation = ("distance",)  # what evaluate sums, logged as test_distance
+    # What gradient returns and what evaluate sums, logged as train_loss and test_distance; no annotation: no keys.
+    metrics = (LOSS,)
+    evaluation = (Metric("distance", "2-norm of x less the source", "m", rises=False, headline=True),)
 
     def setup(self, context: Context) -> None:
         """Once a rank: make the data of the nodes hosted here, and only of those."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from rich.table import Table
 
-from pmom_mpi.analysis.plot import COLORS, plt, save
 from pmom_mpi.analysis.read import Run
+from pmom_mpi.analysis.style import COLORS, dress, panels
+from pmom_mpi.analysis.tables import Table
 
 WINDOW = 25
 """Iterations in the running mean of what is measured on batches; of the final training loss, the last so many."""
@@ -56,7 +56,7 @@ def curve(run: Run, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     sent = np.cumsum(run.metrics["uplink_bits"]) / run.nodes
     values, place = run.metrics[name], run.metrics["iteration"]
-    if name.startswith("test_"):
+    if run.described[name].role == "test":
         known = np.isfinite(values)
         return place[known] + 1, sent[known], values[known]
     return place, np.concatenate([[0.0], sent[:-1]]), _running_mean(values)
@@ -72,29 +72,30 @@ def bits_to_reach(run: Run, accuracy: float) -> float:
 def table(found: Sequence[Method], accuracy: float) -> Table:
     """A row a method: where it ended, what it sent, and what reaching ``accuracy`` took. Means over the seeds."""
     reach = f"to {100 * accuracy:g} %"
-    made = Table("method", "beta", "step size", "training loss", "test accuracy %", "bits a coordinate",
-                 "kbit a node, iteration", f"Mbit a node {reach}", "times fewer than uncompressed")  # fmt: skip
+    heads = ("method", "beta", "step size", "training loss", "test accuracy %", "bits a coordinate",
+             "kbit a node, iteration", f"Mbit a node {reach}", "times fewer than uncompressed")  # fmt: skip
+    rows = []
     reference = {method.beta: _mean_bits(method, accuracy) for method in found if not method.runs[0].config.get("bias")}
     for method in found:
         runs, first = method.runs, method.runs[0]
         each = np.mean([run.metrics["uplink_bits"].mean() / run.nodes for run in runs])
         needed = _mean_bits(method, accuracy)
         ratio = reference.get(method.beta, np.nan) / needed
-        made.add_row(
+        rows.append((
             method.name, f"{method.beta:g}", str(first.config["step_size"]),
             _spread([run.metrics["train_loss"][-WINDOW:].mean() for run in runs], 4),
             _spread([100 * curve(run, "test_accuracy")[2][-1] for run in runs], 2),
-            f"{each / int(first.provenance['dimension']):.3g}", f"{each / 1e3:.4g}",
+            f"{each / first.facts['dimension']:.3g}", f"{each / 1e3:.4g}",
             "never" if np.isnan(needed) else f"{needed / 1e6:.3g}", "" if np.isnan(ratio) else f"{ratio:.3g}",
-        )  # fmt: skip
-    return made
+        ))  # fmt: skip
+    return Table("comparison", heads, tuple(rows))
 
 
-def plot(found: Sequence[Method], output: str | Path) -> None:
+def plot(found: Sequence[Method]) -> Figure:
     """Draw training loss and test accuracy against iterations and against bits, a row a metric and beta."""
     names = list(dict.fromkeys(method.name for method in found))
     betas = sorted({method.beta for method in found})
-    figure, grid = plt.subplots(len(METRICS) * len(betas), 2, figsize=(13, 14), squeeze=False, sharex="col")
+    figure, grid = panels(len(METRICS) * len(betas), 2, (13, 14), sharex="col")
     for name, rows in zip(METRICS, np.split(grid, len(METRICS)), strict=True):
         for value, axes in zip(betas, rows, strict=True):
             axes[0].set_ylabel(f"{METRICS[name]}, beta {value:g}")
@@ -103,7 +104,7 @@ def plot(found: Sequence[Method], output: str | Path) -> None:
                     axis.sharey(rows[0, 0])
                 for method in (method for method in found if method.beta == value):
                     _draw(axis, method, name, column, COLORS[names.index(method.name) % len(COLORS)])
-                _dress(axis)
+                dress(axis)
     grid[0, 0].set_yscale("log")
     if min(curve(run, "test_accuracy")[2][-1] for method in found for run in method.runs) > LOWEST_ACCURACY:
         grid[-1, 0].set_ylim(bottom=LOWEST_ACCURACY)
@@ -113,7 +114,7 @@ def plot(found: Sequence[Method], output: str | Path) -> None:
     keys = [Line2D([], [], color=COLORS[i % len(COLORS)], label=name) for i, name in enumerate(names)]
     figure.tight_layout()
     figure.legend(handles=keys, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(keys), frameon=False)
-    save(figure, Path(output))
+    return figure
 
 
 def _draw(axis: Axes, method: Method, name: str, column: int, color: str) -> None:
@@ -124,13 +125,6 @@ def _draw(axis: Axes, method: Method, name: str, column: int, color: str) -> Non
     axis.plot(place, values.mean(axis=0), color=color, linewidth=1.4)
     if len(values) > 1:
         axis.fill_between(place, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
-
-
-def _dress(axis: Axes) -> None:
-    axis.grid(True, color="0.9", linewidth=0.8)
-    axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:

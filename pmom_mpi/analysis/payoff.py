@@ -11,6 +11,9 @@ from rich.filesize import decimal
 
 from pmom_mpi.analysis.read import Run
 
+HEADERS = 0.05
+"""By how much, relatively, payloads may differ from whole gradients without being compressed."""
+
 
 @dataclass(frozen=True)
 class Payoff:
@@ -75,7 +78,7 @@ def payoff(run: Run) -> Payoff:
     """The medians of a run's iterations, the first excepted: it still loads kernels."""
     rows = slice(1, None) if run.iterations > 1 else slice(None)
     stations = {"compress": "bias", "encode": "encode", "decode": "decode"}
-    facts = run.provenance
+    facts = run.facts
     return Payoff(
         sent_bytes=float(np.median(run.metrics["uplink_bits"][rows])) / 8,
         dense_bytes=float(facts["dense_bytes"]),
@@ -85,6 +88,23 @@ def payoff(run: Run) -> Payoff:
     )
 
 
+def wasteful(found: Payoff) -> bool:
+    """Whether something was compressed and that did not pay: more time on this run's link, or no fewer bytes."""
+    compressed = abs(found.sent_bytes - found.dense_bytes) > HEADERS * found.dense_bytes
+    return compressed and (found.break_even == 0 or found.gain < 0)
+
+
+def bandwidth(bytes_a_second: float) -> str:
+    """The speed of a link in the unit that links are sold in.
+
+    Examples
+    --------
+    >>> bandwidth(1.25e9)
+    '10 Gbit/s'
+    """
+    return f"{8e-9 * bytes_a_second:.3g} Gbit/s"
+
+
 def sentence(found: Payoff) -> str:
     """The answer in a few lines.
 
@@ -92,8 +112,8 @@ def sentence(found: Payoff) -> str:
     --------
     >>> print(sentence(Payoff(1e6, 1e7, {"compress": 0.0015, "encode": 0.0005}, 0.001, 1e9)))
     uplink an iteration: 1.0 MB instead of 10.0 MB dense; compress 1.50 + encode 0.50 = 2.00 ms instead of 1.00 ms
-    with the link of this run, 1.0 GB/s: 3.00 ms instead of 11.00 ms dense, saves 8.00 ms
-    pays on links slower than 9.0 GB/s
+    with the link of this run, 8 Gbit/s: 3.00 ms instead of 11.00 ms dense, saves 8.00 ms
+    pays on links slower than 72 Gbit/s
     """
     parts = " + ".join(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.stations.items())
     lines = [
@@ -105,7 +125,7 @@ def sentence(found: Payoff) -> str:
     else:
         verb = "saves" if found.gain >= 0 else "costs"
         lines.append(
-            f"with the link of this run, {decimal(int(found.link))}/s: {1e3 * found.exchange:.2f} ms instead of "
+            f"with the link of this run, {bandwidth(found.link)}: {1e3 * found.exchange:.2f} ms instead of "
             f"{1e3 * found.dense_exchange:.2f} ms dense, {verb} {1e3 * abs(found.gain):.2f} ms"
         )
     if math.isinf(found.break_even):
@@ -113,5 +133,5 @@ def sentence(found: Payoff) -> str:
     elif found.break_even == 0:
         lines.append("pays on no link: it sends no fewer bytes")
     else:
-        lines.append(f"pays on links slower than {decimal(int(found.break_even))}/s")
+        lines.append(f"pays on links slower than {bandwidth(found.break_even)}")
     return "\n".join(lines)

@@ -2,84 +2,83 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # before pyplot is imported: there may be no display
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from pmom_mpi.analysis.read import Run, rises
+from pmom_mpi.analysis.curves import AXES, Curve, curves
+from pmom_mpi.analysis.read import Run
+from pmom_mpi.analysis.style import COLORS, dress, panels
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.report import Metric
 
-PREFERRED = (
-    "train_loss",
-    "test_accuracy",
-    "train_suboptimality",
-    "test_return",
-    "test_accuracy_after_1",
-    "test_loss_after_1",
-    "test_loss",
-    "train_accuracy",
-)
-"""What is drawn when it is there, the first two of them; a run without any shows its own first metrics."""
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Okabe and Ito's palette, distinguishable with any colour vision."""
-
-LABELS = {"iteration": "iteration k", "sent": "sent, up and down", "seconds": "seconds"}
+DEFAULT_AXES = ("iteration", "bits", "seconds")
 LOG_RATIO = 20.0
 """What falls by more than this factor is drawn on a logarithmic axis."""
 
-
-@dataclass(frozen=True)
-class Curve:
-    """The runs that differ in their seed only."""
-
-    label: str
-    runs: tuple[Run, ...]
+LONG_LABEL = 40
+"""Labels longer than this stand below each other."""
 
 
-def plot(runs: Sequence[Run], output: str | Path, metrics: Sequence[str] = (), log: bool = False) -> None:
-    """Draw ``runs`` into a picture file.
+def plot(
+    runs: Sequence[Run],
+    metrics: Sequence[str] = (),
+    against: Sequence[str] = DEFAULT_AXES,
+    log: bool = False,
+    log_x: bool = False,
+) -> Figure:
+    """Draw ``runs``.
 
     Parameters
     ----------
     runs : sequence of Run
-        Those whose configs differ in the seed only become one curve: the mean, and a band from lowest to highest.
-    output : path
-        Its ending chooses the format: .png, .pdf, .svg.
+        Those whose configs differ in the seed only become one curve: the mean, and a band from lowest to highest. A
+        seed that diverged is said and left out of both; so is one that ends early, where it ends.
     metrics : sequence of str
-        What to draw; by default the training loss and the test accuracy, or what the runs have in their place.
-    log : bool
-        Logarithmic axes for every metric, not only for those that fall far.
+        What to draw; by default the loss and what the problem says is looked at first beside it.
+    against : sequence of str
+        Keys of `pmom_mpi.analysis.curves.AXES`, a column of the figure each.
+    log, log_x : bool
+        Logarithmic axes for every metric, not only for those that fall far; for what it is drawn against.
 
     Raises
     ------
     UserError
-        When there is nothing to draw, or the picture cannot be written.
+        When there is nothing to draw.
     """
     empty = [run for run in runs if run.iterations == 0]
     if empty:
         raise UserError(f"{empty[0].path}: holds no iteration yet")
-    names = _metrics(runs, metrics)
-    curves = _curves(runs)
-    figure, grid = plt.subplots(len(names), 3, figsize=(13, 3.4 * len(names)), squeeze=False, sharey="row")
+    names, found = _metrics(runs, metrics), curves(runs)
+    width = 1.0 + 4.0 * len(against) if len(against) > 1 else 6.0
+    figure, grid = panels(len(names), len(against), (width, 3.4 * len(names)), sharey="row")
     for row, name in zip(grid, names, strict=True):
-        for axis, against in zip(row, LABELS, strict=True):
-            for place, curve in enumerate(curves):
-                _draw(axis, curve, name, against, COLORS[place % len(COLORS)])
-            _dress(axis, name, against, runs)
-            if log:
-                axis.set_yscale("log", nonpositive="mask")
-    _finish(figure, grid, curves, Path(output))
+        for axis, kind in zip(row, against, strict=True):
+            for curve in found:
+                _draw(axis, curve, name, kind)
+            _dress(axis, kind, log_x)
+        row[0].set_ylabel(label(runs[0].described[name]))
+        if log or _falls_far(runs, name):
+            row[0].set_yscale("log", nonpositive="mask")
+    _legend(figure, grid[0, 0], found)
+    return figure
+
+
+def label(metric: Metric) -> str:
+    """A metric in words, with its unit.
+
+    Examples
+    --------
+    >>> label(Metric("train_loss", "", role="train")), label(Metric("time_total", "", "s", role="time"))
+    ('training loss', 'time total [s]')
+    """
+    words = metric.name.replace("_", " ")
+    if metric.role == "train":
+        words = f"training {words.removeprefix('train ')}"
+    return words if metric.unit in ("", "1") else f"{words} [{metric.unit}]"
 
 
 def _metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
@@ -87,112 +86,82 @@ def _metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in common:
             raise UserError(f"{name}: not a metric of all these runs; they share {', '.join(common)}")
-    known = [name for name in PREFERRED if name in common and np.isfinite(runs[0].metrics[name]).any()]
-    own = [name for name in common if name.startswith(("train_", "test_")) and name not in known]
-    chosen = list(wanted) or (known + own)[:2]
+    chosen = list(wanted) or [metric.name for metric in runs[0].told if metric.name in common][:2]
     if not chosen:
         raise UserError("the runs share no metric; draw them separately")
     return chosen
 
 
-def _curves(runs: Sequence[Run]) -> list[Curve]:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        same = {key: value for key, value in run.config.items() if key not in ("seed", "output")}
-        groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(run)
-    names = [group[0].name for group in groups.values()]
-    curves = []
-    for group in groups.values():
-        name = group[0].name
-        label = name if names.count(name) == 1 else _difference(group[0], runs)
-        label = f"{name}: {label}" if 1 < names.count(name) < len(names) else label
-        curves.append(Curve(f"{label} ({len(group)} seeds)" if len(group) > 1 else label, tuple(group)))
-    return curves
+def _draw(axis: Axes, curve: Curve, name: str, against: str) -> None:
+    values, places = curve.values(name), curve.places(name, against)
+    known = np.isfinite(values).any(axis=0)
+    values = np.where(np.isfinite(values), values, np.nan)[:, known]
+    place, look = places[known], curve.look
+    mean = np.nanmean(values, axis=0) if known.any() else np.empty(0)
+    marker = look.marker or ("o" if known.sum() == 1 else "")
+    axis.plot(
+        place, mean, color=look.color, linestyle=look.dashes, linewidth=1.6, marker=marker, markevery=0.1,
+        markersize=4, label=curve.title,
+    )  # fmt: skip
+    if len(values) > 1 and known.any():
+        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        axis.fill_between(place, low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
-def _difference(run: Run, runs: Sequence[Run]) -> str:
-    """The keys in which runs of one name differ, with this run's values."""
-    others = [_flat(other.config) for other in runs if other.name == run.name]
-    own = _flat(run.config)
-    keys = [key for key in own if any(other.get(key) != own[key] for other in others)]
-    return ", ".join(f"{key} = {own[key]}" for key in keys if key not in ("seed", "output")) or run.path.stem
-
-
-def _flat(section: Any, path: str = "") -> dict[str, str]:
-    if isinstance(section, dict):
-        parts = section.items()
-    elif isinstance(section, list):
-        parts = enumerate(section)  # type: ignore[assignment]
-    else:
-        return {path: str(section)}
-    flat: dict[str, str] = {}
-    for key, value in parts:
-        flat |= _flat(value, f"{path}.{key}" if path else str(key))
-    return flat
-
-
-def _abscissa(run: Run, against: str, is_test: bool) -> np.ndarray:
-    """Where a row stands; a test value belongs to x^{k+1}, after what its row has sent."""
-    if against == "iteration":
-        return run.metrics["iteration"] + (1 if is_test else 0)
-    if against == "seconds":
-        amount = run.metrics["time_total"]
-    else:
-        amount = (run.metrics["uplink_bits"] + run.metrics["downlink_bits"]) / 8
-    total = np.cumsum(amount)
-    return total if is_test else total - amount
-
-
-def _draw(axis: Axes, curve: Curve, name: str, against: str, color: str) -> None:
-    rows = min(run.iterations for run in curve.runs)
-    values = np.stack([run.metrics[name][:rows] for run in curve.runs])
-    places = np.stack([_abscissa(run, against, name.startswith("test_"))[:rows] for run in curve.runs])
-    known = np.isfinite(values).all(axis=0)
-    values, place = values[:, known], places.mean(axis=0)[known]
-    marker = "o" if known.sum() == 1 else ""
-    axis.plot(place, values.mean(axis=0), color=color, linewidth=1.6, marker=marker, label=curve.label)
-    if len(values) > 1:
-        axis.fill_between(place, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
-
-
-def _dress(axis: Axes, name: str, against: str, runs: Sequence[Run]) -> None:
-    axis.set_xlabel(LABELS[against])
-    axis.grid(True, color="0.9", linewidth=0.8)
-    axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    if against == "iteration":
-        axis.set_ylabel(name.replace("_", " "))
-    if against == "sent":
+def _dress(axis: Axes, against: str, log_x: bool) -> None:
+    dress(axis)
+    words, unit = AXES[against]
+    axis.set_xlabel(f"{words} [{unit}]" if unit else words)
+    if log_x:
+        axis.set_xscale("log", nonpositive="mask")
+    elif unit == "bit":
         axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.xaxis.set_major_formatter(EngFormatter(unit="B"))
-    values = np.concatenate([np.empty(0), *(run.metrics[name][np.isfinite(run.metrics[name])] for run in runs)])
-    falls = not rises(name) and len(values) > 0 and values.min() > 0
-    if falls and values.max() / values.min() > LOG_RATIO:
-        axis.set_yscale("log")
+    if unit == "bit":
+        axis.xaxis.set_major_formatter(EngFormatter(unit="", sep=""))
 
 
-def plot_reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]], output: str | Path) -> None:
+def _falls_far(runs: Sequence[Run], name: str) -> bool:
+    values = np.concatenate([run.metrics[name][np.isfinite(run.metrics[name])] for run in runs])
+    positive = len(values) > 0 and values.min() > 0
+    return bool(positive and not runs[0].described[name].rises and values.max() / values.min() > LOG_RATIO)
+
+
+def _legend(figure: Figure, axis: Axes, found: Sequence[Curve]) -> None:
+    columns = 1 if max(len(curve.title) for curve in found) > LONG_LABEL else min(4, len(found))
+    names = {curve.runs[0].name for curve in found}
+    title = names.pop() if len(names) == 1 < len(found) else None
+    handles, labels = axis.get_legend_handles_labels()
+    figure.tight_layout()
+    figure.legend(
+        handles, labels, title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False,
+        handlelength=3.2,
+    )  # fmt: skip
+
+
+def reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]) -> Figure:
     """Draw runs over their published curves, and the differences below.
 
     Parameters
     ----------
     pairs : sequence of (label, run, published metrics)
-    output : path
     """
-    figure, grid = plt.subplots(2, 2, figsize=(11, 6.4), sharex=True, height_ratios=(2, 1))
+    figure, grid = panels(2, 2, (11, 6.4), sharex=True, height_ratios=(2, 1))
     for column, name in zip(grid.T, ("train_loss", "test_accuracy"), strict=True):
-        for place, (label, run, published) in enumerate(pairs):
+        for place, (words, run, published) in enumerate(pairs):
             color, ours = COLORS[place % len(COLORS)], run.metrics[name]
             theirs = published[name][: len(ours)]
             column[0].plot(theirs, color=color, linewidth=5, alpha=0.25)
-            column[0].plot(ours, color=color, linewidth=1.2, label=label)
+            column[0].plot(ours, color=color, linewidth=1.2, label=words)
             column[1].plot(np.abs(ours - theirs), color=color, linewidth=1)
-        _dress(column[0], name, "iteration", [run for _, run, _ in pairs])
-        _dress(column[1], f"|{name} - published|", "iteration", [])
+        for axis in column:
+            dress(axis)
+        column[0].set_ylabel(label(pairs[0][1].described[name]))
+        if _falls_far([run for _, run, _ in pairs], name):
+            column[0].set_yscale("log")
+        column[1].set_ylabel("|difference|")
+        column[1].set_xlabel("iteration k")
         column[1].set_yscale("symlog", linthresh=1e-6)
         column[1].set_ylim(bottom=0)
-        column[0].set_xlabel("")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.tight_layout()
     title = "thin: this run, wide and pale: published"
@@ -200,27 +169,4 @@ def plot_reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]
     figure.legend(
         handles, labels, title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False
     )
-    save(figure, Path(output))
-
-
-def _finish(figure: plt.Figure, grid: np.ndarray, curves: Sequence[Curve], output: Path) -> None:
-    columns = 1 if max(len(curve.label) for curve in curves) > 40 else min(4, len(curves))
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    names = {curve.runs[0].name for curve in curves}
-    title = names.pop() if len(names) == 1 < len(curves) else None
-    figure.tight_layout()
-    figure.legend(
-        handles, labels, title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False
-    )
-    save(figure, output)
-
-
-def save(figure: plt.Figure, output: Path) -> None:
-    """Write a picture and close it; raises `UserError` when that cannot be done."""
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(output, dpi=150, bbox_inches="tight")
-    except (OSError, ValueError) as error:
-        raise UserError(f"-o {output}: cannot write the picture: {getattr(error, 'strerror', None) or error}") from None
-    finally:
-        plt.close(figure)
+    return figure

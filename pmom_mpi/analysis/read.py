@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +10,38 @@ import h5py
 import numpy as np
 import yaml
 
+from pmom_mpi.analysis import first_format
+from pmom_mpi.record import datasets, events
+from pmom_mpi.record.events import Event
+from pmom_mpi.record.repair import is_held
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.report import Metric, told
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+Facts = dict[str, int | float | np.ndarray]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run file holds, the model excepted.
+    """What a run file holds, the model and the nodes' own values excepted.
 
     Attributes
     ----------
     path : Path
     status : str
-        running, finished, diverged, interrupted or failed; a killed run's file still says running.
+        finished, diverged, interrupted or failed; while it goes on ``running``; ``killed after N of K iterations`` when
+        it never ended but nobody writes it any more; ``running or killed`` where the file system has no locks.
     config : dict
         The YAML it was run with.
     metrics : dict of str to ndarray, shape (iterations,)
-    units, descriptions : dict of str to str
-        Of the metrics.
+        In the order of the file, which is the order of their declaration.
+    described : dict of str to Metric
+        What each of the metrics is: unit, direction, words.
+    workers : dict of str to ndarray, shape (iterations, workers)
+        Seconds of every worker by station, where the file has them.
+    facts : dict of str to int, float or ndarray
+        Numbers known before the first iteration: d, n, ranks, the link's speed, ...
+    events : tuple of Event
     attributes, provenance : dict
         The file's and /provenance's attributes.
     """
@@ -37,8 +50,10 @@ class Run:
     status: str
     config: dict[str, Any]
     metrics: dict[str, np.ndarray] = field(repr=False)
-    units: dict[str, str] = field(repr=False)
-    descriptions: dict[str, str] = field(repr=False)
+    described: dict[str, Metric] = field(repr=False)
+    workers: dict[str, np.ndarray] = field(repr=False)
+    facts: Facts = field(repr=False)
+    events: tuple[Event, ...] = field(repr=False)
     attributes: dict[str, Any] = field(repr=False)
     provenance: dict[str, Any] = field(repr=False)
 
@@ -48,29 +63,33 @@ class Run:
 
     @property
     def nodes(self) -> int:
-        """n, wherever the config says it."""
-        return int(self.config.get("nodes") or self.config.get("data", {}).get("nodes") or 1)
+        """n."""
+        return int(self.facts["nodes"])
 
     @property
     def iterations(self) -> int:
         """How many rows there are."""
         return len(self.metrics["iteration"])
 
+    @property
+    def planned(self) -> int:
+        """How many iterations the config asks for."""
+        return int(float(self.config.get("iterations", 0)))
+
+    @property
+    def told(self) -> tuple[Metric, ...]:
+        """What says best how the run went: the loss, then the others, the best first, that were measured at all."""
+        first = [metric for metric in self.described.values() if metric.role == "train"][:1]
+        return tuple(metric for metric in (*first, *told(self.described.values())) if self.measured(metric.name))
+
+    def measured(self, name: str) -> bool:
+        """Whether any value of a metric is a finite number."""
+        return bool(np.isfinite(self.metrics[name]).any())
+
     def model(self) -> np.ndarray:
         """The final x, shape (d,); NaN before a run has ended."""
         with h5py.File(self.path, "r", swmr=True) as file:
             return file["final/x"][()]
-
-
-def rises(metric: str) -> bool:
-    """Whether more of a metric is better.
-
-    Examples
-    --------
-    >>> rises("test_accuracy"), rises("test_loss_after_1")
-    (True, False)
-    """
-    return "accuracy" in metric or "return" in metric
 
 
 def load(path: str | Path) -> Run:
@@ -88,6 +107,20 @@ def load(path: str | Path) -> Run:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such run file")
+    run = _load(path)
+    if run.status != "running":
+        return run
+    held = is_held(path)
+    if held is None:
+        return replace(run, status="running or killed")
+    if held:
+        return run
+    run = _load(path)  # it may have ended in between
+    killed = f"killed after {run.iterations} of {run.planned} iterations"
+    return replace(run, status=killed) if run.status == "running" else run
+
+
+def _load(path: Path) -> Run:
     try:
         with h5py.File(path, "r", swmr=True) as file:
             return _read(path, file)
@@ -101,15 +134,50 @@ def _read(path: Path, file: h5py.File) -> Run:
     version = int(file.attrs["format_version"])
     if version > FORMAT_VERSION:
         raise UserError(f"{path}: format {version} is newer than this pmom reads ({FORMAT_VERSION}); update pmom")
-    group = file["metrics"]
+    group, config = file["metrics"], yaml.safe_load(file.attrs["config"])
     rows = min(len(data) for data in group.values())  # while it grows, some data sets are a block ahead
+    provenance = dict(file["provenance"].attrs)
+    names, describe = list(group), datasets.described
+    if version == 1:
+        names, describe = first_format.order(names), first_format.metric
+        facts: Facts = first_format.facts(provenance, _nodes(config))
+    else:
+        facts = {name: value.item() if np.ndim(value) == 0 else value for name, value in file["facts"].attrs.items()}
     return Run(
         path=path,
         status=str(file.attrs["status"]),
-        config=yaml.safe_load(file.attrs["config"]),
-        metrics={name: data[:rows] for name, data in group.items()},
-        units={name: str(data.attrs["unit"]) for name, data in group.items()},
-        descriptions={name: str(data.attrs["description"]) for name, data in group.items()},
+        config=config,
+        metrics={name: group[name][:rows] for name in names},
+        described={name: describe(group[name]) for name in names},
+        workers={name: data[:rows] for name, data in file["workers"].items()} if "workers" in file else {},
+        facts=facts,
+        events=events.read(file["events"]) if "events" in file else (),
         attributes=dict(file.attrs),
-        provenance=dict(file["provenance"].attrs),
+        provenance=provenance,
     )
+
+
+def _nodes(config: dict[str, Any]) -> int:
+    """n, wherever the config says it."""
+    return int(config.get("nodes") or config.get("data", {}).get("nodes") or 1)
+
+
+def stages(config: dict[str, Any], section: str) -> list[Any]:
+    """The stages of a config's ``bias`` or ``downlink``, a list even of a single one."""
+    found = config.get(section) or []
+    return found if isinstance(found, list) else [found]
+
+
+def one_line(section: object) -> str:
+    """A section of a config in a line.
+
+    Examples
+    --------
+    >>> one_line({"kind": "top_k", "fraction": 0.1})
+    'top_k (fraction 0.1)'
+    """
+    if not isinstance(section, dict):
+        return str(section)
+    head = str(section.get("kind", section.get("name", "")))
+    rest = ", ".join(f"{key} {value}" for key, value in section.items() if key not in ("kind", "name"))
+    return f"{head} ({rest})" if rest else head

@@ -1,102 +1,155 @@
-"""A run file as tables."""
+"""A run file as tables: what ``pmom show`` prints."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
 import numpy as np
-from rich.console import Group, RenderableType
 from rich.filesize import decimal
-from rich.table import Table
 
-from pmom_mpi.analysis.payoff import payoff, sentence
-from pmom_mpi.analysis.read import Run, rises
-
-WORKER_STATIONS = ("gradient", "bias", "encode", "send", "evaluate")
-SERVER_STATIONS = ("broadcast", "wait", "decode", "momentum", "record")
+from pmom_mpi.analysis.payoff import payoff, sentence, wasteful
+from pmom_mpi.analysis.read import Run, one_line, stages
+from pmom_mpi.analysis.summary import percent, results, server, traffic, workers
+from pmom_mpi.analysis.tables import Table
 
 
-def render(run: Run, everything: bool = False) -> RenderableType:
-    """What `pmom show` prints."""
-    parts: list[RenderableType] = [_head(run), _results(run), _traffic(run), _times(run)]
-    if run.iterations:
+def show(run: Run, everything: bool = False, verdict: bool = False) -> list[Table | str]:
+    """Tables and sentences.
+
+    Parameters
+    ----------
+    run : Run
+    everything : bool
+        Also list every data set.
+    verdict : bool
+        Say whether the compression pays also where it does.
+    """
+    parts: list[Table | str] = [_head(run), _results(run), _traffic(run), _server(run), _workers(run)]
+    if run.events:
+        parts.append(_events(run))
+    if run.iterations and (verdict or wasteful(payoff(run))):
         parts.append(sentence(payoff(run)))
     if everything:
         parts.append(_data_sets(run))
-    return Group(*parts)
+    return parts
 
 
-def _pairs(title: str, rows: list[tuple[str, str]]) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for row in rows:
-        table.add_row(*row)
-    return table
+def overview(runs: Sequence[Run]) -> Table:
+    """A line a run: how it ended, its last loss and what is looked at beside it, bytes, seconds."""
+    told = [[metric.name for metric in run.told[:2]] for run in runs]
+    alike = all(names == told[0] for names in told)
+    rows = []
+    for run, names in zip(runs, told, strict=True):
+        found = results(run)
+        last = [f"{found[name]['last']:.5g}" for name in names]
+        cells = last if alike else [", ".join(f"{name} {value}" for name, value in zip(names, last, strict=True))]
+        sent, seconds = decimal(int(traffic(run)["both_once"])), float(run.metrics["time_total"].sum())
+        rows.append((run.path.stem, _brief(run), *cells, sent, f"{seconds:.4g}"))
+    heads = [name.replace("_", " ") for name in told[0]] if alike else ["last"]
+    return Table("", ("run", "status", *heads, "sent", "seconds"), tuple(rows))
+
+
+def _brief(run: Run) -> str:
+    """How far a run came, in few words."""
+    return f"{run.status.partition(' after')[0]} {run.iterations}/{run.planned}"
+
+
+def _status(run: Run) -> str:
+    return run.status if "after" in run.status else f"{run.status}, {run.iterations} of {run.planned} iterations"
 
 
 def _head(run: Run) -> Table:
-    config, facts = run.config, run.provenance
+    config, facts, made = run.config, run.facts, run.provenance
     rows = [
-        ("run", f"{run.name}  ({run.status}, {run.iterations} of {config.get('iterations')} iterations)"),
+        ("run", f"{run.name}  ({_status(run)})"),
         ("created", f"{run.attributes.get('created')}, ended {run.attributes.get('ended', 'not')}"),
-        ("method", f"momentum {_one_line(config.get('momentum', 'sgd'))}, step size {config.get('step_size')}"),
-        ("problem", f"{_one_line(config.get('problem'))}, d = {int(facts.get('dimension', 0)):,}"),
-        ("data", _one_line(config.get("data"))),
-        ("bias", "  ->  ".join(_one_line(stage) for stage in _stages(config)) or "none"),
-        ("ranks", f"{facts.get('ranks')} on {facts.get('hosts')}; {facts.get('mpi_library')}"),
+        ("method", f"momentum {one_line(config.get('momentum', 'sgd'))}, step size {config.get('step_size')}"),
+        ("problem", f"{one_line(config.get('problem'))}, d = {int(facts.get('dimension', 0)):,}"),
+        ("data", one_line(config.get("data"))),
+        ("bias", "  ->  ".join(map(one_line, stages(config, "bias"))) or "none"),
     ]
+    if config.get("downlink"):
+        rows.append(("downlink", "  ->  ".join(map(one_line, stages(config, "downlink")))))
+    rows.append(("ranks", f"{facts.get('ranks')} on {made.get('hosts')}; {made.get('mpi_library')}"))
     if "message" in run.attributes:
         rows.append(("message", str(run.attributes["message"])))
-    return _pairs(str(run.path), rows)
-
-
-def _stages(config: dict) -> list:
-    stages = config.get("bias") or []
-    return stages if isinstance(stages, list) else [stages]
-
-
-def _one_line(section: object) -> str:
-    if not isinstance(section, dict):
-        return str(section)
-    head = str(section.get("kind", section.get("name", "")))
-    rest = ", ".join(f"{key} {value}" for key, value in section.items() if key not in ("kind", "name"))
-    return f"{head} ({rest})" if rest else head
+    return Table(str(run.path), (), tuple(rows))
 
 
 def _results(run: Run) -> Table:
-    table = Table("metric", "first", "last", "best", title="results", title_justify="left")
-    for name, values in run.metrics.items():
-        known = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-        if name.startswith(("train_", "test_", "gradient_norm", "clip_active", "kept")) and len(known):
-            best = known.max() if rises(name) else known.min()
-            shown = "" if name in ("kept", "clip_active") else f"{best:.6g}"
-            table.add_row(name, f"{known[0]:.6g}", f"{known[-1]:.6g}", shown)
-    return table
+    rows = []
+    for name, found in results(run).items():
+        words = name if found["unit"] in ("1", "") else f"{name} [{found['unit']}]"
+        best = "" if found["best"] is None else f"{found['best']:.6g}"
+        rows.append((words, f"{found['first']:.6g}", f"{found['last']:.6g}", best))
+    return Table("results", ("metric", "first", "last", "best"), tuple(rows))
 
 
 def _traffic(run: Run) -> Table:
-    table = Table("traffic", "total", "an iteration", "bits a coordinate", title_justify="left")
-    rows, nodes = max(run.iterations, 1), run.nodes
-    dimension = int(run.provenance.get("dimension", 0)) or 1
-    for name, senders in (("uplink_bits", nodes), ("downlink_bits", 1), ("overhead_bits", 0)):
-        total = int(run.metrics[name].sum())
-        each = f"{total / rows / senders / dimension:.4g}" if senders else ""
-        table.add_row(name.removesuffix("_bits"), decimal(total // 8), decimal(total // 8 // rows), each)
-    return table
+    found, rows, nodes = traffic(run), max(run.iterations, 1), run.nodes
+    scale = 8 / rows / (int(run.facts.get("dimension", 0)) or 1)
+    named = (
+        ("up, all nodes", "up", scale / nodes),
+        ("down, counted once", "down_once", scale),
+        (f"down, a copy a node (x {nodes})", "down_copies", 0.0),
+        ("both, down counted once", "both_once", 0.0),
+        ("both, down a copy a node", "both_copies", 0.0),
+        ("telemetry", "telemetry", 0.0),
+    )
+    cells = []
+    for words, key, per in named:
+        size = found[key]
+        cells.append((words, decimal(int(size)), decimal(int(size / rows)), f"{size * per:.4g}" if per else ""))
+    return Table("traffic", ("sent", "total", "an iteration", "bits a coordinate"), tuple(cells))
 
 
-def _times(run: Run) -> Table:
-    total = run.metrics["time_total"].sum()
-    title = f"time: {total:.1f} s, {total / max(run.iterations, 1):.4g} s an iteration"
-    table = Table("station", "seconds", "share of the run", title=title, title_justify="left")
-    for who, stations in (("slowest worker", WORKER_STATIONS), ("server", SERVER_STATIONS)):
-        for station in stations:
-            seconds = run.metrics[f"time_{station}"].sum()
-            table.add_row(f"{who}: {station}", f"{seconds:.3f}", f"{100 * seconds / max(total, 1e-12):.1f} %")
-    return table
+def _server(run: Run) -> Table:
+    found = server(run)
+    total = sum(float(station["total"] or 0) for station in found.values())
+    shares = percent([float(station["share"] or 0) for station in found.values()])
+    rows = tuple(
+        (name, _ms(station["median"]), f"{station['total']:.3f}", share)
+        for (name, station), share in zip(found.items(), shares, strict=True)
+    )
+    each = 1e3 * total / max(run.iterations, 1)
+    title = f"time of the server: {total:.4g} s, {each:.4g} ms an iteration"
+    return Table(title, ("station", "median ms", "total s", "share"), rows)
+
+
+def _workers(run: Run) -> Table:
+    found = workers(run)
+    if run.workers and run.iterations:
+        rows = [
+            (name, _ms(times["min"]), _ms(times["mean"]), _ms(times["max"]), str(times["slowest"]))
+            for name, times in found.items()
+        ]
+        title = "time of the workers, beside the server's wait: median ms over workers"
+        return Table(title, ("station", "min", "mean", "max", "slowest rank"), tuple(rows))
+    slowest = tuple((name, _ms(times["median"]), f"{times['total']:.3f}") for name, times in found.items())
+    title = "time of the slowest worker, beside the server's wait"
+    return Table(title, ("station", "median ms", "total s"), slowest)
+
+
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None or math.isnan(seconds) else f"{1e3 * seconds:.3f}"
+
+
+def _events(run: Run) -> Table:
+    rows = tuple(
+        (datetime.fromtimestamp(event.time, timezone.utc).isoformat(" ", "seconds").removesuffix("+00:00"),
+         str(event.iteration), event.what, f"rank {event.rank} {event.host}".strip() if event.rank >= 0 else "")
+        for event in run.events
+    )  # fmt: skip
+    return Table("events", ("time (UTC)", "iteration", "what", "where"), rows, numbers=False)
 
 
 def _data_sets(run: Run) -> Table:
-    table = Table("data set", "type", "unit", "description", title="/metrics", title_justify="left")
-    for name, values in run.metrics.items():
-        table.add_row(name, f"{values.dtype}[{len(values)}]", run.units[name], run.descriptions[name])
-    return table
+    better = {True: "higher", False: "lower", None: ""}
+    rows = tuple(
+        (name, f"{np.dtype(metric.dtype)}", metric.unit, better[metric.rises], metric.description)
+        for name, metric in run.described.items()
+    )
+    title = f"/metrics, {run.iterations} rows"
+    return Table(title, ("data set", "type", "unit", "better", "description"), rows, numbers=False)

@@ -82,10 +82,11 @@ def table(comparisons: Sequence[Comparison]) -> Table:
 
 def plot(comparisons: Sequence[Comparison], output: str | Path) -> None:
     """Draw the runs over their published curves."""
-    from pmom_mpi.analysis.plot import plot_reproduction  # matplotlib takes a second to import
+    from pmom_mpi.analysis.plot import reproduction  # matplotlib takes a second to import
+    from pmom_mpi.analysis.style import save
 
     pairs = [
         (f"{found.setting}, seed {found.seed}", found.run, published.curve(found.setting, found.seed, found.what))
         for found in comparisons
     ]
-    plot_reproduction(pairs, output)
+    save(reproduction(pairs), output)

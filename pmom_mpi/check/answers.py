@@ -38,7 +38,7 @@ def gradient(subject: Subject) -> Iterator[Finding]:
     problem, x, node = subject.problem, subject.x, subject.nodes[0]
     before = x.copy()
     first = ask(problem, x, node)
-    names = problem.metrics
+    names = tuple(metric.name for metric in problem.metrics)
     yield verdict("metrics", isinstance(first.metrics, tuple) and len(first.metrics) == len(names),
                   f"{first.metrics!r} for {names}", "needs a tuple with a number a name")  # fmt: skip
     finite = bool(np.isfinite(first.gradient).all() and np.isfinite(first.metrics).all())

@@ -28,7 +28,7 @@ def derivatives(subject: Subject) -> Iterator[Finding]:
     """Node 0 tensor by tensor, the other nodes as a whole."""
     problem, x = subject.problem, subject.x
     if not getattr(problem, "differentiates", True):
-        text = f"an estimate, not the derivative of {problem.metrics[0]} on the same draws: not compared"
+        text = f"an estimate, not the derivative of {problem.metrics[0].name} on the same draws: not compared"
         yield Finding("finite differences", NOTE, text)
         return
     bounds = problem.layout.offsets

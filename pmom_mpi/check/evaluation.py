@@ -22,7 +22,7 @@ def evaluation(subject: Subject) -> Iterator[Finding]:
         return
     chunks, before = range(min(problem.chunks, CHUNKS)), x.copy()
     rows = [problem.evaluate(x, chunk) for chunk in chunks]
-    names = problem.evaluation
+    names = tuple(metric.name for metric in problem.evaluation)
     fine = all(len(row) == len(names) + 1 and np.isfinite(row).all() and row[-1] > 0 for row in rows)
     yield verdict("evaluate", fine, f"{_shown(rows[0])} for {(*names, 'weight')}, chunk 0 of {problem.chunks}",
                   "needs finite sums in the order of the names, then a positive weight")  # fmt: skip
@@ -40,7 +40,8 @@ def _sums(subject: Subject, sums: dict[str, float]) -> Iterator[Finding]:
     weight = sums["weight"]
     if not 0 <= sums.get("accuracy", 0.0) <= weight:
         yield Finding("accuracy", BAD, f"{sums['accuracy']:.4g} of {weight:.4g} samples are right: not a count")
-    trained = dict(zip(subject.problem.metrics, ask(subject.problem, subject.x, subject.nodes[0]).metrics, strict=True))
+    names = [metric.name for metric in subject.problem.metrics]
+    trained = dict(zip(names, ask(subject.problem, subject.x, subject.nodes[0]).metrics, strict=True))
     for name in sorted(trained.keys() & sums.keys()):
         mean, train = sums[name] / weight, trained[name]
         if min(mean, train) <= 0 or weight < MANY:

@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from pmom_mpi.commands.options import print_table
 
 
 @click.command()
-@click.argument("file", type=click.Path())
+@click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--all", "everything", is_flag=True, help="Also list every data set with its unit.")
-def show(file: str, everything: bool) -> None:
-    """Say what the run FILE holds: how it ended, its last metrics, its bits and where the time went.
+@click.option("--payoff", is_flag=True, help="Say whether compression pays; else only where it does not.")
+@click.option("--json", "as_json", is_flag=True, help="Print numbers as JSON: an object, of several FILES a list.")
+def show(files: tuple[str, ...], everything: bool, payoff: bool, as_json: bool) -> None:
+    """Say what the run FILE holds: how it ended, its last metrics, its bytes and where the time went.
+
+    Of several FILES a line each.
 
     \b
     pmom show results/quickstart-0.h5
+    pmom show results/*.h5
+    pmom show results/quickstart-0.h5 --json | jq .results.train_loss.last
     """
     from pmom_mpi.analysis import read
     from pmom_mpi.analysis import show as showing
+    from pmom_mpi.analysis.summary import summary
+    from pmom_mpi.commands.tables import on_terminal
 
-    print_table(showing.render(read.load(file), everything=everything))
+    runs = [read.load(file) for file in files]
+    if as_json:
+        found = [summary(run) for run in runs]
+        click.echo(json.dumps(found if len(found) > 1 else found[0], indent=2, default=str))
+    elif len(runs) > 1:
+        print_table(on_terminal([showing.overview(runs)]))
+    else:
+        print_table(on_terminal(showing.show(runs[0], everything, payoff)))
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="The picture (.png, .pdf, .svg).")
 @click.option("-m", "--metric", "metrics", multiple=True, help="What to draw: a name of show --all; repeatable.")
+@click.option(
+    "-x", "--x", "against", multiple=True, type=click.Choice(["iteration", "bits", "uplink", "downlink", "seconds"]),
+    help="What to draw it against; repeatable. Default: iteration, bits (up and down), seconds.",
+)  # fmt: skip
 @click.option("--log", is_flag=True, help="Logarithmic axes throughout; else only for what falls far.")
-def plot(files: tuple[str, ...], output: str, metrics: tuple[str, ...], log: bool) -> None:
+@click.option("--log-x", is_flag=True, help="Logarithmic also in what it is drawn against.")
+def plot(
+    files: tuple[str, ...], output: str, metrics: tuple[str, ...], against: tuple[str, ...], log: bool, log_x: bool
+) -> None:
     """Draw learning curves of FILES against iterations, bits sent and seconds.
 
-    Runs that differ in their seed only become one curve, their mean, with a band from the lowest to the highest.
+    Runs that differ in their seed only become one curve, their mean, with a band from the lowest to the highest. The
+    legend says which seeds diverged (they are left out of the mean), ended early or are missing.
 
     \b
     pmom plot results/top10-*.h5 results/dense-0.h5 -o curves.png
     pmom plot results/maml-sines-0.h5 -m test_loss_after_1 -m gradient_norm -o adapted.png
+    pmom plot results/*.h5 -m train_loss -x bits --log-x -o bits.pdf
     """
     from pmom_mpi.analysis import plot as plotting
     from pmom_mpi.analysis import read
+    from pmom_mpi.analysis.style import save
 
-    plotting.plot([read.load(file) for file in files], output, metrics, log)
-    click.echo(output)
+    runs = [read.load(file) for file in files]
+    figure = plotting.plot(runs, metrics, against or plotting.DEFAULT_AXES, log, log_x)
+    click.echo(str(save(figure, output)))

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from pmom_mpi.doctor.files import CHILD_SECONDS, existing
-from pmom_mpi.record.columns import column
+from pmom_mpi.method.ledger import ITERATION
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.record.repair import is_being_written
 from pmom_mpi.words.errors import UserError
@@ -24,9 +24,8 @@ READ = f"import sys; from pmom_mpi.analysis import read; sys.exit(read.load(sys.
 def try_out(folder: Path) -> dict[str, bool]:
     """Whether the growing file is seen to be locked; raises `UserError` when it cannot be written or read."""
     path = existing(folder) / f".pmom-doctor-{os.getpid()}.h5"
-    metrics = {"iteration": column("iteration")}
     try:
-        with Recorder(path, "name: doctor\n", metrics, 1, "float32", {}, flush_seconds=0.0) as recorder:
+        with Recorder(path, "name: doctor\n", [ITERATION], 1, "float32", {}, flush_seconds=0.0) as recorder:
             for k in range(ROWS):
                 recorder.append({"iteration": k})
             locked = is_being_written(path)

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from rich.filesize import decimal
 from rich.table import Table
 
-from pmom_mpi.analysis.payoff import Payoff
+from pmom_mpi.analysis.payoff import Payoff, bandwidth
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.measure import zoo
 from pmom_mpi.wire.codec import add, encode, max_bytes
@@ -155,7 +154,7 @@ def _below(payoff: Payoff) -> str:
     """The speed of the links on which an operator wins."""
     if math.isinf(payoff.break_even):
         return "any"
-    return f"{decimal(int(payoff.break_even))}/s" if payoff.break_even else "none"
+    return bandwidth(payoff.break_even) if payoff.break_even else "none"
 
 
 def render_references(size: int, found: Iterable[tuple[str, float]]) -> Table:

@@ -7,8 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from pmom_mpi.words.report import STATIONS, Metric, NodeRow, Report, Row
-from pmom_mpi.words.schema import Schema
+from pmom_mpi.words.report import STATIONS, Entry, Metric, Report, Row, Schema
 
 SERVER_STATIONS = {
     "broadcast": "packing and broadcasting x^k",
@@ -28,95 +27,100 @@ WORKER_STATIONS = {
 }
 
 ITERATION = Metric("iteration", "k: the row is about the step from x^k to x^{k+1}", dtype="int64")
-GRADIENT_NORM = Metric("gradient_norm", "2-norm of g^k, the average that the server takes its step with", rises=False)
-MODEL_LAG = Metric("model_lag", "2-norm of x^k - w^k, where w^k is the point at which nodes work", rises=False)
-TRAFFIC = (
-    Metric("uplink_bits", "length of all nodes' payloads", "bit", dtype="int64"),
-    Metric("downlink_bits", "length of the model's broadcast, counted once", "bit", dtype="int64"),
-    Metric(
-        "overhead_bits", "telemetry beside the payloads: metrics, statistics and times of workers", "bit", dtype="int64"
-    ),
+GRADIENT_NORM = Metric(
+    "gradient_norm", "2-norm of g^k, the average that the server takes its step with", rises=False, role="step"
 )
+MODEL_LAG = Metric(
+    "model_lag", "2-norm of x^k - w^k, where w^k is the point at which nodes work", rises=False, role="step"
+)
+UPLINK = Metric("uplink_bits", "length of all nodes' payloads", "bit", dtype="int64", role="bits")
+DOWNLINK = Metric("downlink_bits", "length of the model's broadcast, counted once", "bit", dtype="int64", role="bits")
+OVERHEAD = Metric(
+    "overhead_bits", "telemetry beside the payloads: metrics, statistics and times of workers", "bit", dtype="int64",
+    role="bits",
+)  # fmt: skip
 TIMES = (
-    Metric("time_total", "wall time of the iteration, from its broadcast to the next", "s"),
+    Metric("time_total", "wall time from the iteration's broadcast to the next", "s", role="time"),
     *(
-        Metric(f"time_{name}", f"{WORKER_STATIONS[name]}, of the worker that took longest", "s", rises=False)
+        Metric(f"time_{name}", f"{WORKER_STATIONS[name]}, of the worker that took longest", "s", role="time")
         for name in STATIONS
     ),
-    *(Metric(f"time_{name}", f"server: {what}", "s", rises=False) for name, what in SERVER_STATIONS.items()),
+    *(Metric(f"time_{name}", f"server: {what}", "s", role="time") for name, what in SERVER_STATIONS.items()),
 )
 
 
 class Ledger:
-    """The row of the iteration that goes on takes in values and seconds; the one before waits for its evaluation.
+    """The entry of the iteration that goes on takes in values and seconds; the one before waits for its evaluation.
 
     Parameters
     ----------
     schema : Schema
     append : callable
-        Takes each row as soon as it is complete, with its nodes' values (none unless ``each_node``).
+        Takes each entry as soon as it is complete.
     each_node : bool
         Whether every node's values are kept.
-    row, nodes : Row, NodeRow
-        Where a run goes on, the last row of the leg before.
 
     Attributes
     ----------
-    row, nodes : Row, NodeRow
-        The row of the iteration that goes on, or went on last, and its nodes' values.
+    entry : Entry
+        Of the iteration that goes on, or went on last.
     """
 
-    def __init__(
-        self, schema: Schema, append: Callable[[Row, NodeRow], None], each_node: bool, row: Row, nodes: NodeRow
-    ) -> None:
+    def __init__(self, schema: Schema, append: Callable[[Entry], None], each_node: bool) -> None:
         self._names = tuple(metric.name for metric in schema.reported)
         self._append = append
         self._each_node = each_node
-        self.row, self.nodes = row, nodes
-        self._pending, self._pending_nodes = Row(), NodeRow()
+        self.entry, self._pending = Entry(), Entry()
         self._last = perf_counter()
 
     def begin(self, iteration: int) -> None:
-        """An iteration begins: its row is opened, and the one before waits for `complete`."""
-        self._pending, self._pending_nodes = self.row, self.nodes
-        self.row, self.nodes = Row(iteration=iteration), NodeRow()
+        """An iteration begins: its entry is opened, and the one before waits for `complete`."""
+        self._pending, self.entry = self.entry, Entry({"iteration": iteration})
         self._last = perf_counter()
 
     def lap(self, station: str) -> None:
         """The time since the last lap, or since the iteration began, was the server's for this station."""
-        now = perf_counter()
+        row, now = self.entry.row, perf_counter()
         for name in (f"time_{station}", "time_total"):
-            self.row[name] = self.row.get(name, 0.0) + now - self._last
+            row[name] = row.get(name, 0.0) + now - self._last
         self._last = now
 
     def note(self, report: Report, bits: np.ndarray) -> None:
         """What the nodes reported, and the lengths of their payloads (int64, shape (nodes,))."""
-        values = np.column_stack([report.metrics, report.statistics])
-        self.row.update(zip(self._names, values.mean(axis=0).tolist(), strict=True))
-        self.row.update(uplink_bits=int(bits.sum()), overhead_bits=report.bits)
+        entry, values = self.entry, np.column_stack([report.metrics, report.statistics])
+        entry.row.update(zip(self._names, values.mean(axis=0).tolist(), strict=True))
+        entry.row.update(uplink_bits=int(bits.sum()), overhead_bits=report.bits)
         for name, seconds in zip(STATIONS, report.seconds.max(axis=0).tolist(), strict=True):
-            self.row[f"time_{name}"] = seconds
+            entry.row[f"time_{name}"] = seconds
+        entry.workers = dict(zip(STATIONS, report.seconds.T.copy(), strict=True))
         if self._each_node:
-            self.nodes = dict(zip(self._names, values.T, strict=True)) | {"uplink_bits": bits}
+            entry.nodes = dict(zip(self._names, values.T, strict=True)) | {UPLINK.name: bits}
 
     def complete(self, found: Row) -> None:
-        """The row that waits, if one does, gets what was found at the point that its step led to, and is recorded."""
-        if self._pending:
-            self._append(self._pending | found, self._pending_nodes)
-            self._pending = Row()
+        """The entry that waits, if one does, gets what was found at the point its step led to, and is recorded."""
+        if self._pending.row:
+            self._pending.row |= found
+            self._append(self._pending)
+            self._pending = Entry()
 
     def close(self, found: Row) -> None:
-        """The run is over: the same for the last row."""
-        self._pending, self._pending_nodes = self.row, self.nodes
+        """The run is over: the same for the last entry."""
+        self._pending, self.entry = self.entry, Entry()
         self.complete(found)
 
 
-def columns(schema: Schema, lags: bool) -> tuple[Metric, ...]:
-    """The metrics of a row, in the order of the run file; ``lags``: nodes work at a point of their own."""
-    return (ITERATION, *schema.reported, *schema.evaluated, GRADIENT_NORM, *([MODEL_LAG] if lags else []), *TRAFFIC,
-            *TIMES)  # fmt: skip
+def columns(schema: Schema) -> tuple[Metric, ...]:
+    """The metrics of a row, in the order of the run file."""
+    lag = (MODEL_LAG,) if schema.point == "w" else ()
+    return (ITERATION, *schema.columns(), GRADIENT_NORM, *lag, UPLINK, DOWNLINK, OVERHEAD, *TIMES)
 
 
 def node_columns(schema: Schema) -> tuple[Metric, ...]:
     """The metrics of a `NodeRow`."""
-    return (*schema.reported, TRAFFIC[0])
+    words = "length of every node's payload; /metrics holds the sum"
+    return (*schema.node_columns(), UPLINK.named(UPLINK.name, words))
+
+
+def worker_columns() -> tuple[Metric, ...]:
+    """The metrics of a `WorkerRow`: seconds of every worker by station."""
+    return tuple(Metric(name, f"{words}, of every worker", "s", role="time") for name, words in WORKER_STATIONS.items())

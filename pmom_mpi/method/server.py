@@ -111,17 +111,17 @@ class Server:
         if isinstance(self._problem, Stateful):
             self._problem.advance(report.shares)
         g = self._aggregate.finish()
-        self._ledger.row["gradient_norm"] = norm(g)
+        self._ledger.entry.row["gradient_norm"] = norm(g)
         return g
 
     def _broadcast(self, order: Order) -> None:
         model = self._downlink.pack(self.x, order.iteration)
         self._star.broadcast(order, model)
         if order.task & Task.GRADIENT:
-            self._ledger.row["downlink_bits"] = 8 * model.size
+            self._ledger.entry.row["downlink_bits"] = 8 * model.size
             lag = self._downlink.lag(self.x)
             if lag is not None:
-                self._ledger.row["model_lag"] = lag
+                self._ledger.entry.row["model_lag"] = lag
         self._ledger.lap("broadcast")
 
     def _collect(self) -> np.ndarray:
@@ -137,7 +137,7 @@ class Server:
 
     def _away(self) -> bool:
         """Whether g^k or the loss is not finite any more."""
-        row = self._ledger.row
+        row = self._ledger.entry.row
         return not np.isfinite(row["gradient_norm"] + row[self._loss])
 
     def _last_round(self) -> None:
@@ -156,7 +156,7 @@ class Server:
         """All of this between two iterations; the arrays are the server's own and change with its next step."""
         return Snapshot(
             self._next, self._config.iterations, self.x, self._momentum, self._aggregate.memory, self._downlink.memory,
-            self._companion, self._ledger.row, self._ledger.nodes,
+            self._companion, self._ledger.entry,
         )  # fmt: skip
 
     def resume(self, snapshot: Snapshot) -> None:
@@ -166,7 +166,7 @@ class Server:
         restore(self._aggregate.memory, snapshot.aggregate)
         restore(self._downlink.memory, snapshot.downlink)
         restore(self._companion, snapshot.companion)
-        self._ledger.row, self._ledger.nodes = snapshot.row, snapshot.nodes
+        self._ledger.entry = snapshot.entry
         self._next = snapshot.iteration
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,12 @@ class Problem(Protocol):
     MAML), an attribute ``differentiates`` is False: `pmom check-problem` then holds it against no finite differences.
     """
 
-    metrics: ClassVar[tuple[str, ...]]
-    """Names of what `gradient` returns, ``("loss", "accuracy")``: logged as train_loss, train_accuracy, node means."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """What `gradient` returns, first the loss (`pmom_mpi.problems.metrics` has the common ones): logged as train_loss,
+    train_accuracy, means over the nodes."""
 
-    evaluation: ClassVar[tuple[str, ...]]
-    """Names of what `evaluate` sums, logged as test_loss, test_accuracy; empty: nothing is evaluated."""
+    evaluation: ClassVar[tuple[Metric, ...]]
+    """What `evaluate` sums, logged as test_loss, test_accuracy; empty: nothing is evaluated."""
 
     layout: Layout
     """Known after `setup`."""

@@ -14,6 +14,7 @@ from pmom_mpi.kernels.returns import MEAN_BASELINE, NO_BASELINE, TIME_BASELINE, 
 from pmom_mpi.networks.initialize import initialize
 from pmom_mpi.problems.base import Context
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator, key
 
 Count = Annotated[int, Field(ge=1)]
@@ -63,8 +64,14 @@ class CartPole:
         The same ones every time, with all 500 steps: as many of CartPole-v1 as of the nodes' own cart-poles in turn.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "cut")
-    evaluation: ClassVar[tuple[str, ...]] = ("return", "return_nodes")
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("loss", "minus the mean number of steps of the node's episodes", "step", rises=False),
+        Metric("cut", "fraction of episodes that the horizon cut off"),
+    )
+    evaluation: ClassVar[tuple[Metric, ...]] = (
+        Metric("return", "mean steps of CartPole-v1 episodes", "step", rises=True, headline=True),
+        Metric("return_nodes", "mean steps of episodes of the nodes' own cart-poles", "step", rises=True),
+    )
     differentiates: ClassVar[bool] = False
 
     hidden: Count = 32

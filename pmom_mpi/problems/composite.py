@@ -14,7 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.problems.base import Context
+from pmom_mpi.problems.metrics import LOSS, SUBOPTIMALITY
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator
 
 Count = Annotated[int, Field(ge=1)]
@@ -43,8 +45,8 @@ class Composite:
     Known after `setup`: ``minimizer`` x*, ``minimum`` f*, ``smoothness`` L and ``pl_constant`` mu of f.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "suboptimality")
-    evaluation: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[tuple[Metric, ...]] = (LOSS, SUBOPTIMALITY)
+    evaluation: ClassVar[tuple[Metric, ...]] = ()
     chunks = 0
 
     dimension: Count

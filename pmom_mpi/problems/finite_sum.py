@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pmom_mpi.problems.base import Context
+from pmom_mpi.problems.metrics import ACCURACY, LOSS
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 
 EVALUATION_ROWS = 1000
 """Test samples in one evaluation chunk: the unit that ranks share out, so sums do not depend on their number."""
@@ -21,8 +23,8 @@ class FiniteSum:
     losses have other names than loss and accuracy it also sets `metrics` and `evaluation`.
     """
 
-    metrics: tuple[str, ...] = ("loss", "accuracy")
-    evaluation: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+    metrics: tuple[Metric, ...] = (LOSS, ACCURACY)
+    evaluation: ClassVar[tuple[Metric, ...]] = (LOSS, ACCURACY)
     context: Context
     layout: Layout
     chunks: int

@@ -13,11 +13,13 @@ from pmom_mpi.kernels import regression
 from pmom_mpi.kernels.layers import add_l2
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import EVALUATION_ROWS, grown
+from pmom_mpi.problems.metrics import ACCURACY, LOSS, SUBOPTIMALITY
 from pmom_mpi.problems.minimize import largest_eigenvalue, minimize
 from pmom_mpi.problems.rows import DenseRows, Finite, Loss, Shard, load
 from pmom_mpi.problems.synthetic import Made
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator
 
 MAX_SPECTRUM = 1024
@@ -76,17 +78,17 @@ class LinearModel:
         raise NotImplementedError
 
     @property
-    def metrics(self) -> tuple[str, ...]:
+    def metrics(self) -> tuple[Metric, ...]:
         return self._basic
 
     @property
-    def evaluation(self) -> tuple[str, ...]:
+    def evaluation(self) -> tuple[Metric, ...]:
         return self._basic if self.chunks else ()
 
     @property
-    def _basic(self) -> tuple[str, ...]:
+    def _basic(self) -> tuple[Metric, ...]:
         """What is known of any samples, of training and test."""
-        return ("loss", "accuracy") if self.accurate else ("loss",)
+        return (LOSS, ACCURACY) if self.accurate else (LOSS,)
 
     def targets(self, labels: np.ndarray, classes: int | None) -> np.ndarray:
         """y of a data set's targets: real ones as they are, labels as numbers, or +-1 where ``positive`` says so."""
@@ -212,8 +214,8 @@ class Convex(LinearModel):
         return False
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        return (*super().metrics, "suboptimality") if self.measured else super().metrics
+    def metrics(self) -> tuple[Metric, ...]:
+        return (*super().metrics, SUBOPTIMALITY) if self.measured else super().metrics
 
     def further(self, x: np.ndarray, node: int, iteration: int, predictions: np.ndarray | None) -> tuple[float, ...]:
         if not self.measured:

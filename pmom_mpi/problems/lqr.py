@@ -14,7 +14,9 @@ from pmom_mpi.kernels.returns import advantages
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.cartpole import BASELINES, Baseline, Count, Discount, check_baseline
 from pmom_mpi.problems.lqr_exact import System, optimum
+from pmom_mpi.problems.metrics import LOSS, SUBOPTIMALITY
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator, key
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -57,8 +59,11 @@ class LQR:
         these.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "bias_norm")
-    evaluation: ClassVar[tuple[str, ...]] = ("loss", "suboptimality")
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        LOSS,
+        Metric("bias_norm", "2-norm of the gradient estimate's exact bias", rises=False),
+    )
+    evaluation: ClassVar[tuple[Metric, ...]] = (LOSS, SUBOPTIMALITY)
 
     states: Annotated[int, Field(ge=1, le=16)] = 4
     controls: Annotated[int, Field(ge=1, le=16)] = 2

@@ -16,6 +16,8 @@ from pydantic import Field
 from pmom_mpi.networks.initialize import initialize
 from pmom_mpi.networks.stacked import ActivationName, Loss, StackedNetwork, Tape, dense_layout
 from pmom_mpi.problems.base import Context
+from pmom_mpi.problems.metrics import LOSS
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator
 
 Count = Annotated[int, Field(ge=1)]
@@ -74,8 +76,8 @@ class MAML:
         Unseen tasks in the evaluation, the same ones every time.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss",)
-    evaluation: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[tuple[Metric, ...]] = (LOSS,)
+    evaluation: ClassVar[tuple[Metric, ...]]
     loss: ClassVar[Loss]
 
     estimate: Estimate

@@ -22,7 +22,9 @@ from pmom_mpi.problems.maml import (
     Samples,
     Tasks,
 )
+from pmom_mpi.problems.metrics import ACCURACY, LOSS, after
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.report import Metric
 
 Label = Annotated[int, Field(ge=0)]
 
@@ -69,9 +71,9 @@ class MAMLClasses(MAML):
         As `pmom_mpi.problems.maml.MAML` says.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
-    evaluation: ClassVar[tuple[str, ...]] = tuple(
-        f"{name}_after_{steps}" for name in ("loss", "accuracy") for steps in ADAPTATION_STEPS
+    metrics: ClassVar[tuple[Metric, ...]] = (LOSS, ACCURACY)
+    evaluation: ClassVar[tuple[Metric, ...]] = tuple(
+        after(metric, steps) for metric in (LOSS, ACCURACY) for steps in ADAPTATION_STEPS
     )
     loss = CrossEntropy()
 

@@ -20,6 +20,8 @@ from pmom_mpi.problems.maml import (
     Samples,
     Tasks,
 )
+from pmom_mpi.problems.metrics import LOSS, after
+from pmom_mpi.words.report import Metric
 
 AMPLITUDES = (0.1, 5.0)
 PHASES = (0.0, np.pi)
@@ -44,7 +46,7 @@ class MAMLSines(MAML):
         As `pmom_mpi.problems.maml.MAML` says.
     """
 
-    evaluation: ClassVar[tuple[str, ...]] = tuple(f"loss_after_{steps}" for steps in ADAPTATION_STEPS)
+    evaluation: ClassVar[tuple[Metric, ...]] = tuple(after(LOSS, steps) for steps in ADAPTATION_STEPS)
     loss = SquaredError()
 
     estimate: Estimate = "exact"

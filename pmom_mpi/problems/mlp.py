@@ -16,6 +16,7 @@ from pmom_mpi.networks.initialize import initialize
 from pmom_mpi.networks.narrow import Narrow, narrowed
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum, grown
+from pmom_mpi.problems.metrics import SAMPLES_CLIPPED
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
 
@@ -59,7 +60,7 @@ class DenseNetwork(FiniteSum):
         self.allocate(context.dtype)
         self._clip = context.clip_samples
         if self._clip is not None:
-            self.metrics = (*DenseNetwork.metrics, "samples_clipped")
+            self.metrics = (*DenseNetwork.metrics, SAMPLES_CLIPPED)
 
     def allocate(self, dtype: np.dtype) -> None:
         """Empty buffers for activations and their derivatives, which grow with the largest batch seen, and one for the

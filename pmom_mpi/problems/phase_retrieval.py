@@ -9,8 +9,10 @@ import numpy as np
 from pmom_mpi.kernels.regression import QUARTIC
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.linear import Constants, LinearModel
+from pmom_mpi.problems.metrics import LOSS
 from pmom_mpi.problems.rows import Loss
 from pmom_mpi.problems.synthetic import Made, Synthetic
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator
 
 
@@ -37,8 +39,11 @@ class PhaseRetrieval(LinearModel):
         return Loss(QUARTIC)
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        return ("loss", "distance")
+    def metrics(self) -> tuple[Metric, ...]:
+        return (
+            LOSS,
+            Metric("distance", "2-norm of x less x_true or less -x_true, the smaller", rises=False, headline=True),
+        )
 
     def synthetic_targets(self, predictions: np.ndarray, noise: np.ndarray) -> np.ndarray:
         return predictions**2 + noise

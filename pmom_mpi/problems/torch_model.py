@@ -12,8 +12,10 @@ from pydantic import Field
 
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum
+from pmom_mpi.problems.metrics import ACCURACY, LOSS
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator, key
 
 try:
@@ -71,11 +73,11 @@ class TorchModel(FiniteSum):
         return Layout(tuple(name for name, _ in named), tuple(shape for _, shape in named))
 
     @property
-    def metrics(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("loss", "accuracy") if self.loss == "cross_entropy" else ("loss",)
+    def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
+        return (LOSS, ACCURACY) if self.loss == "cross_entropy" else (LOSS,)
 
     @property
-    def evaluation(self) -> tuple[str, ...]:  # type: ignore[override]
+    def evaluation(self) -> tuple[Metric, ...]:  # type: ignore[override]
         return self.metrics
 
     def setup(self, context: Context) -> None:

@@ -24,8 +24,8 @@ def provenance(facts: Mapping[str, str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> provenance({"ranks": "3"})["ranks"]
-    '3'
+    >>> provenance({"hosts": "a, b"})["hosts"]
+    'a, b'
     """
     return {
         "version_pmom_mpi": __version__,

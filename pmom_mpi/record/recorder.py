@@ -7,24 +7,26 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
 from pmom_mpi import __version__
-from pmom_mpi.record.columns import Column
-from pmom_mpi.record.repair import hold, is_being_written
+from pmom_mpi.record import datasets, events
+from pmom_mpi.record.datasets import DataSets
+from pmom_mpi.record.repair import hold, is_being_written, repair
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.report import Metric
 
-FORMAT_VERSION = 1
-ROWS_A_CHUNK = 1024
-VALUES_A_CHUNK = 8192
-"""Of the two-dimensional data sets of /nodes."""
+FORMAT_VERSION = 2
+WIDE = ("nodes", "workers")
+"""Groups of two-dimensional data sets, (iterations, nodes) and (iterations, workers)."""
 
 
 class Recorder:
@@ -41,20 +43,22 @@ class Recorder:
         Where the run file goes; missing folders are made.
     config_text : str
         The config as YAML.
-    metrics : dict of str to Column
-        The data sets of /metrics.
+    metrics : sequence of Metric
+        The data sets of /metrics, first the iteration.
     dimension, dtype
         Of /final/x.
     provenance : dict of str to str
         Attributes of /provenance.
+    facts : dict of str to int, float or ndarray
+        Attributes of /facts.
     overwrite : bool
         Replace an existing file.
     flush_seconds : float
         How much may be lost to a kill; 0 writes every row at once.
-    node_metrics : dict of str to Column
-        The data sets of /nodes, shape (iterations, nodes).
-    nodes : int
-        n, for these.
+    node_metrics, worker_metrics : sequence of Metric
+        The data sets of /nodes and /workers, shape (iterations, nodes) and (iterations, workers).
+    nodes, workers : int
+        n and the number of workers, for these.
 
     Raises
     ------
@@ -66,52 +70,102 @@ class Recorder:
         self,
         path: str | Path,
         config_text: str,
-        metrics: Mapping[str, Column],
+        metrics: Sequence[Metric],
         dimension: int,
         dtype: str | np.dtype,
         provenance: Mapping[str, str],
+        facts: Mapping[str, int | float | np.ndarray] | None = None,
         overwrite: bool = False,
         flush_seconds: float = 1.0,
-        node_metrics: Mapping[str, Column] | None = None,
+        node_metrics: Sequence[Metric] = (),
         nodes: int = 0,
+        worker_metrics: Sequence[Metric] = (),
+        workers: int = 0,
     ) -> None:
-        self.path = Path(path)
-        self._flush_seconds = flush_seconds
-        self._rows: list[Mapping[str, float]] = []
-        self._node_rows: list[Mapping[str, np.ndarray]] = []
-        self._written = 0
+        path = Path(path)
+        _check_replaceable(path, overwrite)
+        with _cannot_write(path, "choose another with -o"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _replacing(path) as partial:
+                file = h5py.File(partial, "w", libver="latest")
+                file.attrs.update(format_version=FORMAT_VERSION, software=f"pmom_mpi {__version__}")
+                file.attrs.update(config=config_text, status="running", created=_now())
+                file.create_group("provenance").attrs.update(provenance)
+                file.create_group("facts").attrs.update(facts or {})
+                datasets.make(file, "metrics", metrics)
+                for group, wide, width in (("nodes", node_metrics, nodes), ("workers", worker_metrics, workers)):
+                    if wide:
+                        datasets.make(file, group, wide, width)
+                events.make(file)
+                file.create_dataset("final/x", (dimension,), dtype, fillvalue=np.nan)
+                self._begin(path, file, partial, flush_seconds)
+
+    @classmethod
+    def reopen(cls, path: str | Path, rows: int, flush_seconds: float = 1.0) -> Recorder:
+        """Go on with the file of a run that has ended or was killed: its first ``rows`` rows stay, the rest goes.
+
+        Its config, provenance, facts and events stay as they are; the final model and what was said of the end go. The
+        old file stays whole until the new one stands.
+
+        Raises
+        ------
+        UserError
+            When there is no such run file, it holds fewer rows, is of an older format, or its run still goes on.
+        """
+        path, made = Path(path), cls.__new__(cls)
+        if not path.is_file():
+            raise UserError(f"{path}: no such run file")
+        if is_being_written(path):
+            raise UserError(f"{path} is being written by a run that still goes on; let it end first")
+        with _cannot_write(path, "it stays as it was"), _replacing(path) as partial:
+            shutil.copyfile(path, partial)
+            repair(partial)
+            file = h5py.File(partial, "r+", libver="latest")
+            _rewind(path, file, rows)
+            made._begin(path, file, partial, flush_seconds)
+        return made
+
+    def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float) -> None:
+        """Make ready for rows, behind those that are there."""
+        self.path, self._file, self._flush_seconds = path, file, flush_seconds
+        self._metrics = DataSets(file["metrics"])
+        self._wide = {name: DataSets(file[name]) for name in WIDE if name in file}
+        self._written = len(self._metrics)
         self._flushed = time.monotonic()
         self._failed = False
-        _check_replaceable(self.path, overwrite)
-        with _cannot_write(self.path, "choose another with -o"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _replacing(self.path) as partial:
-                self._file = h5py.File(partial, "w", libver="latest")
-                self._file.attrs.update(format_version=FORMAT_VERSION, software=f"pmom_mpi {__version__}")
-                self._file.attrs.update(config=config_text, status="running", created=_now())
-                self._file.create_group("provenance").attrs.update(provenance)
-                self._metrics = _data_sets(self._file, "metrics", metrics)
-                self._nodes = _data_sets(self._file, "nodes", node_metrics or {}, nodes)
-                self._file.create_dataset("final/x", (dimension,), dtype, fillvalue=np.nan)
-                self._file.swmr_mode = True
-                self._held = partial.open("rb")
+        file.swmr_mode = True
+        self._held: BinaryIO = partial.open("rb")
         hold(self._held.fileno())
 
-    def append(self, row: Mapping[str, float], nodes: Mapping[str, np.ndarray] | None = None) -> None:
+    def append(
+        self,
+        row: Mapping[str, float],
+        nodes: Mapping[str, np.ndarray] | None = None,
+        workers: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         """Keep a complete row; what it lacks becomes NaN (or 0 where there is none).
 
         Parameters
         ----------
         row : dict of str to float
-        nodes : dict of str to ndarray, shape (nodes,)
-            The iteration's values of every node, copied; only those named in ``node_metrics`` are kept.
+        nodes, workers : dict of str to ndarray, shape (nodes,) and (workers,)
+            The iteration's values of every node and worker, copied; only those named in ``node_metrics`` and
+            ``worker_metrics`` are kept.
         """
-        self._rows.append(row)
-        if self._nodes:
-            kept = nodes or {}
-            self._node_rows.append({name: np.array(kept[name]) for name in self._nodes if name in kept})
+        self._metrics.keep(row)
+        for group, values in (("nodes", nodes), ("workers", workers)):
+            if group in self._wide:  # their arrays may be used again for the next row
+                self._wide[group].keep({name: np.array(value) for name, value in (values or {}).items()})
         if time.monotonic() - self._flushed >= self._flush_seconds:
             self.flush()
+
+    def event(self, iteration: int, what: str, rank: int = -1, host: str = "") -> None:
+        """Write down at once that something happened; raises `UserError` as `flush`."""
+        if self._failed:
+            return
+        with self._writing():
+            events.append(self._file["events"], events.Event(iteration, what, rank, host))
+            self._file.flush()
 
     def flush(self) -> None:
         """Write what is kept and hand it to the operating system.
@@ -126,26 +180,31 @@ class Recorder:
         """
         if self._failed:
             return
-        rows, self._rows = self._rows, []
-        node_rows, self._node_rows = self._node_rows, []
+        first, *others = self._metrics.names
+        with self._writing():
+            self._metrics.write(self._written, others)
+            for wide in self._wide.values():
+                wide.write(self._written, wide.names)
+            self._file.flush()  # of the file, not of each data set: the superblock's end of the file moves along
+            self._metrics.write(self._written, [first])
+            self._file.flush()
+        for wide in self._wide.values():
+            wide.forget()
+        self._written += self._metrics.forget()
+        self._flushed = time.monotonic()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After a write that failed, nothing more is written."""
         try:
             with _cannot_write(self.path, f"its first {self._written} rows are safe"):
-                first, *others = self._metrics
-                for name in others:
-                    self._extend(name, rows)
-                for name, dataset in self._nodes.items():
-                    unknown = np.full(dataset.shape[1], np.nan)
-                    _extend(dataset, self._written, [row.get(name, unknown) for row in node_rows])
-                self._file.flush()  # of the file, not of each data set: the superblock's end of the file moves along
-                self._extend(first, rows)
-                self._file.flush()
+                yield
         except UserError:
             self._failed = True
-            for handle in (self._file, *self._metrics.values(), *self._nodes.values()):
+            handles = [*self._metrics, *(dataset for wide in self._wide.values() for dataset in wide)]
+            for handle in (self._file, *handles, *self._file["events"].values()):
                 handle.id.locked = True  # never closed: HDF5 would write once more, fail, and crash as Python ends
             raise
-        self._written += len(rows)
-        self._flushed = time.monotonic()
 
     def finish(self, status: str, x: np.ndarray | None = None, message: str = "") -> None:
         """Write the rest, say how the run ended, close. After a write that failed the file is left as it is.
@@ -163,13 +222,13 @@ class Recorder:
         UserError
             When the file cannot be written, or somebody has replaced or removed it.
         """
-        try:
+        with self._held:  # until the end is told: nobody may take the run for killed before
             self.flush()
-        finally:
-            identity = os.fstat(self._held.fileno())
-            self._held.close()
-        if self._failed:
-            return
+            if not self._failed:
+                self._complete(status, x, message)
+
+    def _complete(self, status: str, x: np.ndarray | None, message: str) -> None:
+        identity = os.fstat(self._held.fileno())
         self._file.close()
         if not (self.path.exists() and os.path.samestat(self.path.stat(), identity)):
             raise UserError(f"{self.path}: was removed or replaced while the run went on; its rows are lost")
@@ -181,12 +240,6 @@ class Recorder:
                     file.attrs["message"] = message
                 if x is not None:
                     file["final/x"][:] = x
-
-    def _extend(self, name: str, rows: list[Mapping[str, float]]) -> None:
-        """Add these rows' values to a metric."""
-        dataset = self._metrics[name]
-        missing = np.nan if dataset.dtype.kind == "f" else 0
-        _extend(dataset, self._written, [row.get(name, missing) for row in rows])
 
     def __enter__(self) -> Recorder:
         return self
@@ -210,6 +263,23 @@ def check_place(path: str | Path, overwrite: bool) -> None:
             for folder in missing:
                 if folder.exists():
                     folder.rmdir()
+
+
+def _rewind(path: Path, file: h5py.File, rows: int) -> None:
+    """Make a run file look as it did after its first ``rows`` rows."""
+    version = int(file.attrs.get("format_version", 0))
+    if version != FORMAT_VERSION:
+        raise UserError(f"{path}: of format {version}; only run files of format {FORMAT_VERSION} can be gone on with")
+    groups = [DataSets(file[name]) for name in ("metrics", *WIDE) if name in file]
+    if len(groups[0]) < rows:
+        raise UserError(f"{path}: holds {len(groups[0])} rows, {rows} are needed")
+    for group in groups:
+        group.truncate(rows)
+    file["final/x"][:] = np.nan
+    file.attrs["status"] = "running"
+    for name in ("ended", "iterations", "message"):
+        if name in file.attrs:
+            del file.attrs[name]
 
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:
@@ -243,27 +313,6 @@ def _cannot_write(path: Path, remedy: str) -> Iterator[None]:
         number = getattr(error, "errno", None)
         reason = told[1] if told else os.strerror(number) if number else str(error).splitlines()[0]
         raise UserError(f"cannot write {path}: {reason}; {remedy}") from None
-
-
-def _data_sets(file: h5py.File, group: str, columns: Mapping[str, Column], nodes: int = 0) -> dict[str, h5py.Dataset]:
-    """Empty data sets that grow by rows: of numbers, or of ``nodes`` numbers."""
-    width = (nodes,) if nodes else ()
-    chunks = (max(1, VALUES_A_CHUNK // nodes), nodes) if nodes else (ROWS_A_CHUNK,)
-    made = {}
-    for name, column in columns.items():
-        dataset = file.create_dataset(
-            f"{group}/{name}", (0, *width), column.dtype, maxshape=(None, *width), chunks=chunks,
-            fillvalue=np.nan if column.dtype.startswith("float") else None,
-        )  # fmt: skip
-        dataset.attrs.update(unit=column.unit, description=column.description)
-        made[name] = dataset
-    return made
-
-
-def _extend(dataset: h5py.Dataset, start: int, rows: list) -> None:
-    dataset.resize(start + len(rows), axis=0)
-    if rows:
-        dataset[start:] = rows
 
 
 def _now() -> str:

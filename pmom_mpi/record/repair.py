@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from contextlib import suppress
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,8 @@ VERSION = 3
 HEAD = struct.Struct("<8sBBBBQQQQ")
 """Signature, version, sizes of offsets and lengths, flags; addresses of base, extension, end of file, root group."""
 CHECKSUM = struct.Struct("<I")
+PROBES, PROBE_SECONDS = 3, 0.01
+"""How often, and how far apart, a lock is asked for: others may hold it for the moment of a look."""
 
 
 def repair(path: str | Path) -> bool:
@@ -60,27 +62,47 @@ def repair(path: str | Path) -> bool:
 
 def is_being_written(path: str | Path) -> bool:
     """Whether a run that still goes on writes this file; False where the file system has no locks."""
+    return is_held(path) is True
+
+
+def is_held(path: str | Path) -> bool | None:
+    """Whether a run that still goes on holds this file; None where that cannot be known, for want of locks."""
     try:
-        with Path(path).open("r+b") as file:
-            return bool(_superblock(Path(path), file)[4]) and _is_locked(file.fileno())
+        with Path(path).open("rb") as file:
+            return bool(_superblock(Path(path), file)[4]) and _probe(file.fileno())
     except (OSError, UserError):
         return False
 
 
 def hold(descriptor: int) -> None:
     """Mark an open file as being written until the descriptor is closed, however that comes about."""
-    with suppress(OSError):  # a file system without locks
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: HDF5's readers take shared locks, too
+    for _ in range(PROBES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: HDF5's readers take shared locks, too
+        except BlockingIOError:  # somebody looks at this very moment whether it is held
+            time.sleep(PROBE_SECONDS)
+        except OSError:  # a file system without locks
+            return
+        else:
+            return
 
 
 def _is_locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return _probe(descriptor) is True
+
+
+def _probe(descriptor: int) -> bool | None:
+    """Whether somebody has a lock for longer than a look takes; None without locks."""
+    for _ in range(PROBES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # a run, or a reader who opens the file at this very moment
+            time.sleep(PROBE_SECONDS)
+        except OSError:
+            return None
+        else:
+            return False
+    return True
 
 
 def _superblock(path: Path, file: BinaryIO) -> tuple:

@@ -13,10 +13,9 @@ import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.method.aggregate import Aggregate
-from pmom_mpi.method.ledger import Ledger, columns, node_columns
+from pmom_mpi.method.ledger import Ledger, columns, node_columns, worker_columns
 from pmom_mpi.method.server import Server
 from pmom_mpi.problems.base import CONSTANTS
-from pmom_mpi.record.columns import Column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.runtime.dense import dense_seconds
@@ -26,7 +25,7 @@ from pmom_mpi.transport import connect
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.signals import Interrupted, Signals
 from pmom_mpi.words.errors import blame
-from pmom_mpi.words.report import Metric, NodeRow, Row
+from pmom_mpi.words.report import Entry, Row
 
 
 class Watcher(Protocol):
@@ -142,14 +141,14 @@ def _serve(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher 
 def _server(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher | None, signals: Signals) -> Server:
     config, problem, pipeline = setting.config, setting.problem, setting.pipeline
 
-    def append(row: Row, nodes: NodeRow) -> None:
-        recorder.append(row, nodes)
+    def append(entry: Entry) -> None:
+        recorder.append(entry.row, entry.nodes, entry.workers)
         if watcher is not None:
-            watcher.row(row)
+            watcher.row(entry.row)
 
     star = ranks.star(setting.worker(0), setting.hosting, setting.capacity, signals)
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
-    ledger = Ledger(setting.schema, append, config.record.nodes, Row(), NodeRow())
+    ledger = Ledger(setting.schema, append, config.record.nodes)
     loss = setting.schema.reported[0].name
     return Server(
         config, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), lambda: signals.arrived, loss
@@ -158,35 +157,31 @@ def _server(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher
 
 def _recorder(ranks: Ranks, setting: Setting, link: float, overwrite: bool) -> Recorder:
     """The run file, open for the first row."""
-    config, problem = setting.config, setting.problem
-    each = node_columns(setting.schema) if config.record.nodes else ()
-    hosting = setting.hosting
-    facts = {
-        "mpi_library": ranks.library,
-        "ranks": str(ranks.size),
-        "hosts": ", ".join(ranks.hosts),
-        "nodes_per_worker": ", ".join(str(len(hosting.nodes_of(w))) for w in range(ranks.workers)),
-        "dimension": str(problem.layout.dimension),
-        "link_bytes_per_second": str(link),
-        "dense_bytes": str(config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize),
-        "dense_seconds": str(dense_seconds(problem.layout.dimension, config, ranks.workers)),
-        **{f"data_{name}": str(value) for name, value in setting.facts.items()},
-        **{f"problem_{name}": str(value) for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
+    config, problem, hosting = setting.config, setting.problem, setting.hosting
+    facts: dict[str, int | float | np.ndarray] = {
+        "dimension": problem.layout.dimension,
+        "ranks": ranks.size,
+        "nodes": config.nodes,
+        "nodes_per_worker": np.array([len(hosting.nodes_of(worker)) for worker in range(ranks.workers)]),
+        "link_bytes_per_second": link,
+        "dense_bytes": config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize,
+        "dense_seconds": dense_seconds(problem.layout.dimension, config, ranks.workers),
+        **{f"data_{name}": value for name, value in setting.facts.items()},
+        **{f"problem_{name}": value for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
     }
     with blame(f"{setting.source.name}: output"):
         return Recorder(
             config.output,
             config_text=configs.to_yaml(setting.source.raw),
-            metrics=_columns(columns(setting.schema, bool(config.downlink))),
+            metrics=columns(setting.schema),
             dimension=problem.layout.dimension,
             dtype=config.dtype,
-            provenance=provenance(facts),
+            provenance=provenance({"mpi_library": ranks.library, "hosts": ", ".join(ranks.hosts)}),
+            facts=facts,
             overwrite=overwrite,
             flush_seconds=config.record.flush_seconds,
-            node_metrics=_columns(each),
+            node_metrics=node_columns(setting.schema) if config.record.nodes else (),
             nodes=config.nodes,
+            worker_metrics=worker_columns() if ranks.workers > 1 else (),
+            workers=ranks.workers,
         )
-
-
-def _columns(metrics: tuple[Metric, ...]) -> dict[str, Column]:
-    return {metric.name: Column(metric.dtype, metric.unit, metric.description) for metric in metrics}

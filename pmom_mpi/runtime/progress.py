@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
 from typing import IO
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pmom_mpi.runtime.setting import Setting
-from pmom_mpi.words.report import Metric
+from pmom_mpi.words.report import told
 
 LINES = 10
 """How many plain lines a whole run prints, beside the first and the last."""
@@ -37,7 +36,8 @@ class Narrator:
         config = setting.config
         self._total = config.iterations
         self._loss = setting.schema.reported[0].name
-        self._test = _headline(setting.schema.evaluated)
+        columns = setting.schema.columns() if setting.problem.chunks else setting.schema.trained
+        self._told = next((column.name for column in told(columns)), "")
         self._began, self._bits, self._done = time.perf_counter(), 0.0, 0
         workers = "one process" if ranks == 1 else f"1 server + {ranks - 1} workers"
         self._console.print(
@@ -80,8 +80,8 @@ class Narrator:
 
     def _facts(self, row: dict[str, float]) -> str:
         named = [f"{self._words} {row[self._loss]:.5g}"]
-        if math.isfinite(row.get(self._test, math.nan)):
-            named.append(f"{self._test.replace('_', ' ')} {row[self._test]:.4g}")
+        if math.isfinite(row.get(self._told, math.nan)):
+            named.append(f"{self._told.removeprefix('train_').replace('_', ' ')} {row[self._told]:.4g}")
         return "  ".join([*named, f"sent {decimal(int(self._bits / 8))}", f"{self._rate():.3g} it/s"])
 
     @property
@@ -93,10 +93,3 @@ class Narrator:
         if self._done == 1:
             return 1 / max(self._first - self._began, 1e-9)
         return (self._done - 1) / max(time.perf_counter() - self._first, 1e-9)
-
-
-def _headline(evaluated: Sequence[Metric]) -> str:
-    """Which of an evaluation's values is told: the first that is better when it rises, else the last."""
-    names = [metric.name for metric in evaluated]
-    rising = [metric.name for metric in evaluated if metric.rises]
-    return [*rising, *names[-1:], ""][0]

@@ -18,8 +18,9 @@ from pmom_mpi.data import divide, heterogeneity, open_dataset
 from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
 from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
+from pmom_mpi.problems import metrics
 from pmom_mpi.problems.base import Context, Problem, Solvable, Stateful
-from pmom_mpi.record.columns import column
+from pmom_mpi.record.columns import statistic
 from pmom_mpi.record.recorder import check_place
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
@@ -27,8 +28,7 @@ from pmom_mpi.transport.one_process import OneProcess
 from pmom_mpi.wire import codec
 from pmom_mpi.words.errors import UserError, blame
 from pmom_mpi.words.nodes import Hosting
-from pmom_mpi.words.report import Metric, Report
-from pmom_mpi.words.schema import Schema
+from pmom_mpi.words.report import Report, Schema
 
 Raw = str | Path | Mapping[str, Any]
 
@@ -124,23 +124,19 @@ class Setting:
             facts = _set_up(config, problem, nodes)
             pipeline = Pipeline(config.bias, problem.layout, np.dtype(config.dtype), config.seed)
         hosting = Hosting(config.nodes, problem.chunks, ranks.workers)
-        return cls(source, config, problem, pipeline, hosting, Schema((), (), ()), facts)
+        return cls(source, config, problem, pipeline, hosting, Schema(()), facts)
 
     def _described(self) -> Setting:
         """The same with its schema: what a problem measures may depend on whether it is solved."""
         problem = self.problem
         share = problem.state.size if isinstance(problem, Stateful) else 0
-        schema = Schema(
-            tuple(_metric(f"train_{name}") for name in problem.metrics),
-            tuple(_metric(name) for name in self.pipeline.statistics),
-            tuple(_metric(f"test_{name}") for name in problem.evaluation),
-            share,
-        )
+        statistics = tuple(statistic(name) for name in self.pipeline.statistics)
+        schema = Schema(problem.metrics, statistics, problem.evaluation, share, "w" if self.config.downlink else "x")
         return Setting(self.source, self.config, problem, self.pipeline, self.hosting, schema, self.facts)
 
     def errands(self) -> tuple[Evaluation, ...]:
         """What may ride on this run's broadcasts."""
-        names = tuple(metric.name for metric in self.schema.evaluated)
+        names = tuple(metric.name for metric in self.schema.tested)
         return (Evaluation(self.problem, names, self.config.evaluate.every, self.config.iterations),)
 
     def downlink(self) -> Downlink:
@@ -213,6 +209,7 @@ def _set_up(config: Config, problem: Problem, hosted: range) -> dict[str, float]
         config.gradient.check([len(rows) for rows in shards])
     clip, dtype = _sample_clip(config, problem), np.dtype(config.dtype)
     problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
+    metrics.check(problem)
     return {} if data is None else heterogeneity(data.train.targets, shards, data.classes)
 
 
@@ -225,8 +222,3 @@ def _sample_clip(config: Config, problem: Problem) -> float | None:
     if sample_clip(config.downlink) is not None:
         raise UserError("downlink[0]: clip_per_sample clips gradients of samples; a model's change has none")
     return tau
-
-
-def _metric(name: str) -> Metric:
-    found = column(name)
-    return Metric(name, found.description, found.unit, "accuracy" in name or "return" in name, found.dtype)

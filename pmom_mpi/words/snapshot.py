@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pmom_mpi.words.memory import Memory
-from pmom_mpi.words.report import NodeRow, Row
+from pmom_mpi.words.report import Entry
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,8 @@ class Snapshot:
     x : ndarray, shape (d,)
     momentum, aggregate, downlink, companion : Memory
         Of the momentum rule, of the average of payloads (EF21's), of compressed broadcasts (w), of a problem's state.
-    row : dict of str to float
-        Row k - 1, which the evaluation that rides on broadcast k completes; empty when k = 0.
-    nodes : dict of str to ndarray
-        Its nodes' values.
+    entry : Entry
+        Of iteration k - 1: the evaluation that rides on broadcast k completes its row.
     """
 
     iteration: int
@@ -39,8 +37,7 @@ class Snapshot:
     aggregate: Memory = field(repr=False)
     downlink: Memory = field(repr=False)
     companion: Memory = field(repr=False)
-    row: Row = field(repr=False)
-    nodes: NodeRow = field(repr=False)
+    entry: Entry = field(repr=False)
 
 
 def restore(memory: Memory, saved: Mapping[str, np.ndarray]) -> None:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from pmom_mpi import config as configs
-from pmom_mpi.analysis import plot, published, read, show
+from pmom_mpi.analysis import curves, plot, published, read, show, summary
 from pmom_mpi.cli import main
+from pmom_mpi.commands.tables import on_terminal
 from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.report import Metric
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +41,85 @@ def files(tmp_path_factory):
     return [folder / f"{name}.h5" for name in changes]
 
 
+def shown(run, *options, width=140):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(on_terminal(show.show(run, *options)))
+    return console.export_text()
+
+
 def test_show_names_what_matters(files):
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(show.render(read.load(files[0]), everything=True))
-    text = console.export_text()
-    for words in ("small", "finished, 5 of 5", "top_k", "uplink", "slowest worker: gradient", "/metrics", "bit"):
+    text = shown(read.load(files[0]), True)
+    for words in ("small", "finished, 5 of 5", "top_k", "counted once", "a copy a node (x 4)", "slowest worker",
+                  "median ms", "/metrics", "bit"):  # fmt: skip
         assert words in text
+
+
+def test_what_is_shown_fits_80_columns(files):
+    run = read.load(files[0])
+    text = shown(run, width=80)
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    for name in run.described:
+        if not name.startswith("time_") and not name.endswith("_bits") and name != "iteration":
+            assert name in text
+
+
+def test_shares_of_the_servers_time_add_up(files):
+    found = summary.server(read.load(files[0]))
+    assert list(found) == ["broadcast", "wait", "decode", "momentum", "record", "other"]
+    assert sum(station["share"] for station in found.values()) == pytest.approx(1)
+    written = summary.percent([station["share"] for station in found.values()])
+    assert sum(Decimal(text.removesuffix(" %")) for text in written) == 100
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8).filter(lambda parts: sum(parts) > 1e-6))
+def test_percent_adds_up_to_a_hundred(parts):
+    written = summary.percent([part / sum(parts) for part in parts])
+    assert sum(Decimal(text.removesuffix(" %")) for text in written) == 100
+
+
+def test_traffic_counts_the_broadcast_in_both_ways(files):
+    run = read.load(files[0])
+    found = summary.traffic(run)
+    assert found["down_copies"] == 4 * found["down_once"] == 4 * 5 * 2600
+    assert found["both_once"] == found["up"] + found["down_once"]
+    assert found["both_copies"] == found["up"] + found["down_copies"]
+    assert found["up"] == run.metrics["uplink_bits"].sum() / 8
+
+
+def test_every_worker_is_shown_where_the_file_has_them(files):
+    seconds = np.array([[1.0, 3.0], [2.0, 5.0], [1.0, 3.0], [1.0, 3.0], [9.0, 3.0]])
+    run = replace(read.load(files[0]), workers={"gradient": seconds})
+    assert summary.workers(run) == {"gradient": {"min": 1, "mean": 2, "max": 3, "slowest": 2}}
+    assert "slowest rank" in shown(run) and "2000.000" in shown(run)
+
+
+def test_show_as_json(files):
+    one = CliRunner().invoke(main, ["show", "--json", str(files[0])])
+    found = json.loads(one.output, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (found["status"], found["iterations"], found["facts"]["dimension"]) == ("finished", 5, 650)
+    assert found["results"]["test_accuracy"]["better"] == "higher"
+    assert found["facts"]["link_bytes_per_second"] is None  # one process
+    assert found["results"]["train_loss"]["last"] == read.load(files[0]).metrics["train_loss"][-1]
+    both = CliRunner().invoke(main, ["show", "--json", *map(str, files[:2])])
+    assert [run["path"] for run in json.loads(both.output)] == [str(file) for file in files[:2]]
+
+
+def test_several_runs_are_a_line_each(files):
+    done = CliRunner().invoke(main, ["show", *map(str, files)])
+    lines = [line for line in done.output.splitlines() if "finished 5/5" in line]
+    assert [line.split()[1] for line in lines] == ["a0", "a1", "b"]
+    assert "test accuracy" in done.output
+
+
+def test_the_verdict_is_given_where_asked_for_or_where_compression_does_not_pay(files):
+    run = read.load(files[0])
+    run.facts["link_bytes_per_second"] = 1.0  # a byte a second: whatever saves bytes saves time
+    assert "pays on" not in shown(run) and "pays on" in shown(run, False, True)
+    run.facts["link_bytes_per_second"] = 1e15
+    run.facts["dense_seconds"] = 0.0
+    assert "pays on links slower than" in shown(run) and "costs" in shown(run)
+    dense = read.load(files[2])
+    assert "pays on" not in shown(dense), "nothing was compressed"
 
 
 def test_bits_are_the_bytes_of_the_payloads(files):
@@ -50,9 +131,97 @@ def test_bits_are_the_bytes_of_the_payloads(files):
 
 
 def test_seeds_of_one_config_are_one_curve(files):
-    curves = plot._curves([read.load(file) for file in files])
-    assert [len(curve.runs) for curve in curves] == [2, 1]
-    assert "2 seeds" in curves[0].label and "top_k" in curves[0].label
+    found = curves.curves([read.load(file) for file in files])
+    assert [len(curve.runs) for curve in found] == [1, 2]
+    assert found[1].title == "top_k (fraction 0.2) (2 seeds)" and found[0].title == "clip_norm (tau 0.1)"
+
+
+def variants(files, changes):
+    """The first run, with other keys in its config."""
+    run = read.load(files[0])
+    return [replace(run, config=run.config | change) for change in changes]
+
+
+def test_a_diverged_seed_is_said_and_left_out(files):
+    runs = variants(files, [{"seed": seed} for seed in range(3)])
+    broken = dict(runs[1].metrics, train_loss=np.array([1.0, 1e9, 1e99, np.inf, np.nan]))
+    runs[1] = replace(runs[1], status="diverged", metrics=broken)
+    (curve,) = curves.curves(runs)
+    assert "1 of 3 seeds diverged" in curve.title
+    assert curve.values("train_loss").shape == (2, 5) and curve.values("train_loss").max() < 3
+    alone = curves.curves([runs[1]])[0]
+    assert alone.title.endswith("(diverged)") and alone.values("train_loss").shape == (1, 5)
+    assert plot.plot(runs) and plot.plot([runs[1]])
+
+
+def test_a_short_seed_shortens_nobody(files):
+    runs = variants(files, [{"seed": seed} for seed in range(3)])
+    runs[2] = replace(runs[2], metrics={name: values[:2] for name, values in runs[2].metrics.items()})
+    (curve,) = curves.curves(runs)
+    assert "1 short: 2 of 5 iterations" in curve.title
+    assert curve.values("train_loss").shape == (3, 5)
+    for kind in curves.AXES:
+        places = curve.places("train_loss", kind)
+        assert len(places) == 5 and (np.diff(places) > 0).all()
+    line = plot.plot(runs, ["train_loss"], ["iteration"]).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_missing_seed_is_said(files):
+    runs = variants(files, [
+        {"seed": seed, "step_size": step} for step in (0.1, 0.3) for seed in range(3) if (step, seed) != (0.3, 1)
+    ])  # fmt: skip
+    assert [curve.title for curve in curves.curves(runs)] == [
+        "step_size = 0.1 (3 seeds)", "step_size = 0.3 (2 seeds; seed 1 missing)",
+    ]  # fmt: skip
+
+
+def test_colour_is_the_method_and_line_style_the_other_key(files):
+    changes = [
+        {"bias": [{"kind": "top_k", "fraction": fraction}], "step_size": step}
+        for fraction in (0.1, 0.02) for step in (10, 2, 0.3)
+    ]  # fmt: skip
+    found = curves.curves(variants(files, changes))
+    looks = {curve.label: curve.look for curve in found}
+    assert list(looks)[:3] == [f"top_k (fraction 0.02), step_size = {step}" for step in (0.3, 2, 10)]
+    assert len({look.color for look in list(looks.values())[:3]}) == 1
+    assert len({look.color for look in looks.values()}) == 2
+    dashes = [look.dashes for look in looks.values()]
+    assert dashes[:3] == dashes[3:]
+    assert len({(look.color, str(look.dashes)) for look in looks.values()}) == 6
+
+
+@pytest.mark.parametrize("count", [8, 60])
+def test_no_two_curves_look_alike(files, count):
+    found = curves.curves(variants(files, [{"step_size": 0.01 * (k + 1)} for k in range(count)]))
+    assert len({(curve.look.color, str(curve.look.dashes), curve.look.marker) for curve in found}) == count
+
+
+def test_axes_are_chosen_and_have_units(files):
+    figure = plot.plot([read.load(files[0])], ["train_loss", "time_total"], ["bits", "seconds"], log_x=True)
+    assert [axis.get_xlabel() for axis in figure.axes[:2]] == ["sent, uplink and downlink [bit]", "wall time [s]"]
+    assert [axis.get_ylabel() for axis in figure.axes[::2]] == ["training loss", "time total [s]"]
+    assert {axis.get_xscale() for axis in figure.axes} == {"log"}
+
+
+def test_the_name_that_was_written_is_printed(files, tmp_path):
+    done = CliRunner().invoke(main, ["plot", str(files[0]), "-x", "uplink", "-o", str(tmp_path / "curves")])
+    assert done.output == f"{tmp_path / 'curves.png'}\n" and (tmp_path / "curves.png").stat().st_size > 5000
+
+
+PURE = """
+import sys
+from pmom_mpi.analysis import plot, read, style
+style.save(plot.plot([read.load(sys.argv[1])]), sys.argv[2])
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+def test_nobody_is_forced_into_pyplot(files, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PURE, str(files[0]), str(tmp_path / "x.pdf")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
@@ -89,10 +258,8 @@ def test_what_falls_far_has_a_logarithmic_axis(files):
         ("test_accuracy_after_1", np.geomspace(0.01, 1, 5), "linear"),
     ):
         run.metrics[name] = values
-        _, axis = plt.subplots()
-        plot._dress(axis, name, "iteration", [run])
-        assert axis.get_yscale() == scale, name
-        plt.close()
+        run.described[name] = Metric(name, "", rises="accuracy" in name, role="train")
+        assert plot.plot([run], [name], ["iteration"]).axes[0].get_yscale() == scale, name
 
 
 def test_a_run_without_accuracy_shows_what_it_has(tmp_path):
@@ -101,10 +268,8 @@ def test_a_run_without_accuracy_shows_what_it_has(tmp_path):
     experiment.run(raw | {"problem": problem}, output=tmp_path / "sines.h5")
     run = read.load(tmp_path / "sines.h5")
     assert plot._metrics([run], ()) == ["train_loss", "test_loss_after_1"]
-    assert "after 1 steps of adaptation" in run.descriptions["test_loss_after_1"]
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(show.render(run))
-    assert "test_loss_after_10" in console.export_text()
+    assert "after 1 steps of adaptation" in run.described["test_loss_after_1"].description
+    assert "test_loss_after_10" in shown(run)
     output = tmp_path / "sines.png"
     assert CliRunner().invoke(main, ["plot", str(run.path), "-o", str(output)]).exit_code == 0
     assert output.stat().st_size > 5000

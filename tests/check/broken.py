@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pmom_mpi.problems.metrics import LOSS
 from pmom_mpi.words.layout import Layout
 
 
@@ -11,8 +12,8 @@ from pmom_mpi.words.layout import Layout
 class Right:
     """f_i(x) = 1/2 |A_i x - b_i|^2 + sum log cosh x: right, and what the others are made of."""
 
-    metrics = ("loss",)
-    evaluation = ("loss",)
+    metrics = (LOSS,)
+    evaluation = (LOSS,)
 
     def setup(self, context):
         self.context = context

@@ -54,7 +54,7 @@ def test_one_node(tmp_path):
     job = submit(tmp_path, "one-node.sbatch", str(ROOT / "configs/quickstart.yaml"), "-s", "iterations=20")
     assert wait(job) == "COMPLETED 0:0", (tmp_path / f"pmom-{job}.log").read_text()
     run = read.load(tmp_path / "results" / f"pmom-{job}.h5")
-    assert (run.status, run.iterations, run.provenance["ranks"]) == ("finished", 20, "4")
+    assert (run.status, run.iterations, run.facts["ranks"]) == ("finished", 20, 4)
 
 
 def test_bad_input_fails_the_job(tmp_path):

@@ -16,8 +16,7 @@ from pmom_mpi.transport.mpi import MpiRanks
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.star import MpiStar
 from pmom_mpi.words.nodes import Hosting, turns
-from pmom_mpi.words.report import Metric, Report
-from pmom_mpi.words.schema import Schema
+from pmom_mpi.words.report import Metric, Report, Schema
 
 MODEL = 1000
 

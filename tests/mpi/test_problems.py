@@ -48,7 +48,7 @@ def test_a_problem_on_3_ranks(mpirun, tmp_path, name, overrides, metric, factor)
     assert done.returncode == 0, done.stderr
     run = load(tmp_path / "run.h5")
     values = run.metrics[metric][np.isfinite(run.metrics[metric])]
-    assert run.status == "finished" and run.provenance["ranks"] == "3"
+    assert run.status == "finished" and run.facts["ranks"] == 3
     assert values[-1] < factor * values[0]
 
 
@@ -61,7 +61,7 @@ def test_constants_are_the_same_bits_on_any_number_of_ranks(mpirun, tmp_path):
         done = mpirun(ranks, words)
         assert done.returncode == 0, done.stderr
         run = load(path)
-        constants = {name: value for name, value in run.provenance.items() if name.startswith("problem_")}
+        constants = {name: value for name, value in run.facts.items() if name.startswith("problem_")}
         found.append((constants, run.metrics["train_suboptimality"].tobytes(), run.metrics["test_loss"].tobytes()))
     assert found[0] == found[1]
     assert set(found[0][0]) == {"problem_smoothness", "problem_pl_constant", "problem_minimum"}

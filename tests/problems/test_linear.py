@@ -10,6 +10,7 @@ from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.least_squares import LeastSquares
 from pmom_mpi.problems.linear import Constants
 from pmom_mpi.problems.logistic import Logistic, NonconvexLogistic
+from pmom_mpi.problems.metrics import ACCURACY, LOSS
 from pmom_mpi.problems.phase_retrieval import PhaseRetrieval
 from pmom_mpi.problems.robust import RobustRegression
 from pmom_mpi.problems.synthetic import Synthetic
@@ -233,7 +234,7 @@ def test_many_features(ready):
     assert (ridge.smoothness, ridge.pl_constant) == (pytest.approx(largest + 1e-2, rel=1e-6), 1e-2)
     dual = np.linalg.solve(inputs @ inputs.T + 1e-2 * np.diag(1 / weights), labels)
     np.testing.assert_allclose(ridge.minimizer, inputs.T @ dual, atol=1e-10)
-    assert ready(LeastSquares(), data=Data(split), shards=shards).metrics == ("loss",)
+    assert ready(LeastSquares(), data=Data(split), shards=shards).metrics == (LOSS,)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS_HERE)
@@ -254,8 +255,8 @@ def test_a_node_is_the_same_on_every_rank(ready, problem, dtype):
 
 def test_constants_can_be_left_out(ready):
     problem = ready(Logistic(synthetic=SMALL, constants=False))
-    assert problem.metrics == ("loss", "accuracy") and problem.solve() == Constants()
-    assert ready(Logistic(l2=0, synthetic=SMALL)).metrics == ("loss", "accuracy")
+    assert problem.metrics == (LOSS, ACCURACY) and problem.solve() == Constants()
+    assert ready(Logistic(l2=0, synthetic=SMALL)).metrics == (LOSS, ACCURACY)
 
 
 def test_classes(make_data, ready):

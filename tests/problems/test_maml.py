@@ -261,7 +261,7 @@ def test_held_out_classes(labelled, make_context):
 def test_evaluation_of_classes(labelled, make_context):
     problem = ready(MAMLClasses(ways=3, evaluation_tasks=150, queries=5), make_context(labelled()))
     *sums, weight = np.sum([problem.evaluate(problem.initial_point(), chunk) for chunk in range(2)], axis=0)
-    means = dict(zip(problem.evaluation, np.array(sums) / weight, strict=True))
+    means = dict(zip((metric.name for metric in problem.evaluation), np.array(sums) / weight, strict=True))
     assert weight == 150
     assert means["loss_after_0"] == pytest.approx(np.log(3), rel=0.2) and means["accuracy_after_0"] == pytest.approx(
         1 / 3, abs=0.06

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pmom_mpi.problems.metrics import ACCURACY, LOSS, SAMPLES_CLIPPED
 from pmom_mpi.problems.mlp import MLP
 from pmom_mpi.problems.softmax_regression import SoftmaxRegression
 from pmom_mpi.words.errors import UserError
@@ -216,7 +217,7 @@ def test_samples_are_clipped_as_if_each_had_been_formed(make_data, make_context,
     data = make_data(samples=17)
     clipping = ready(MLP(hidden=hidden, l2=l2), make_context(data, clip_samples=tau))
     single, plain = (ready(MLP(hidden=hidden, l2=l2 * alone), make_context(data)) for alone in (0, 1))
-    assert (clipping.metrics, plain.metrics) == (("loss", "accuracy", "samples_clipped"), ("loss", "accuracy"))
+    assert (clipping.metrics, plain.metrics) == ((LOSS, ACCURACY, SAMPLES_CLIPPED), (LOSS, ACCURACY))
     x = point(plain)
     inputs, targets = plain.batch(0, 0)
     gradients = np.empty((17, x.size))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pmom_mpi.problems.base import Stateful
+from pmom_mpi.problems.metrics import LOSS
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.registry import PROBLEMS, build
 
@@ -118,7 +119,7 @@ def test_own_loss_on_real_targets(make, make_data):
     data = make_data(samples=12)
     data.train.targets, data.classes = data.train.targets.astype(np.float64), None
     problem = make({"loss": "torch_modules:fourth_power"}, data=data)
-    assert problem.metrics == problem.evaluation == ("loss",)
+    assert problem.metrics == problem.evaluation == (LOSS,)
     x, out = problem.initial_point(), np.empty(problem.layout.dimension)
     (value,) = problem.gradient(x, 0, 0, out)
     step = 1e-6 * out / np.linalg.norm(out)

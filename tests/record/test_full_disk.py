@@ -18,11 +18,13 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from test_recorder import recorder, row
 from pmom_mpi.words.errors import UserError
-from pmom_mpi.record.columns import KNOWN
+from pmom_mpi.method.ledger import columns
+from pmom_mpi.words.report import Metric, Schema
+KNOWN = columns(Schema((Metric("loss", ""),), (Metric("kept", ""),), (Metric("loss", ""), Metric("accuracy", ""))))
 written = recorder(sys.argv[1], metrics=KNOWN, flush_seconds=0.0)
 try:
     for k in range(100000):
-        written.append(dict.fromkeys(KNOWN, 1) | row(k))
+        written.append(dict.fromkeys([metric.name for metric in KNOWN], 1) | row(k))
 except UserError as error:
     print(error)
 written.finish("failed")

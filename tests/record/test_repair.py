@@ -92,10 +92,10 @@ def test_show_and_plot_read_a_run_that_goes_on_and_that_was_killed(tmp_path):
         if line.lstrip().startswith("1/"):
             break
     try:
-        for _ in ("while it goes on", "and after the kill"):
+        for words in ("(running, ", "(killed after "):
             shown = CliRunner().invoke(main, ["show", str(path)])
             assert shown.exit_code == 0, shown.output
-            assert "running," in shown.output
+            assert words in shown.output
             picture = tmp_path / "grow.png"
             drawn = CliRunner().invoke(main, ["plot", str(path), "-o", str(picture)])
             assert drawn.exit_code == 0, drawn.output
