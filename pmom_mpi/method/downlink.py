@@ -52,6 +52,8 @@ class Sender:
         Makes the message for a difference (which it may change) and an iteration, as ``Pipeline.apply`` does.
     checksum : bool
         Whether payloads end with a checksum.
+    capacity : int, optional
+        The size of the largest payload; enough for values as they are, when it is not given.
 
     Examples
     --------
@@ -65,13 +67,18 @@ class Sender:
     """
 
     def __init__(
-        self, start: np.ndarray, compress: Callable[[np.ndarray, int], Message], checksum: bool = False
+        self,
+        start: np.ndarray,
+        compress: Callable[[np.ndarray, int], Message],
+        checksum: bool = False,
+        capacity: int | None = None,
     ) -> None:
         self._follow = Receiver(start)
         self._compress = compress
         self._checksum = checksum
         self._difference = np.empty_like(start)
-        self._buffer = np.empty(codec.max_bytes(start.size, start.dtype), np.uint8)
+        largest = codec.max_bytes(start.size, start.dtype) if capacity is None else capacity
+        self._buffer = np.empty(largest, np.uint8)
 
     @property
     def model(self) -> np.ndarray:

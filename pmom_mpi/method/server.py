@@ -69,7 +69,8 @@ class Server:
         self._config = config
         self._problem = problem
         self._stateful = problem if isinstance(problem, Stateful) else None
-        self._names = tuple(f"train_{name}" for name in problem.metrics) + pipeline.statistics
+        self._names = tuple(f"train_{name}" for name in problem.metrics)
+        self._names += tuple(metric.name for metric in pipeline.statistics)
         self._star = star
         self._downlink = downlink
         self._append = append
@@ -177,8 +178,7 @@ class Server:
     def _mean(self, nodes: int) -> float:
         """Turn the sum into g^k and return its norm."""
         mean_in_place(self._sum, nodes)
-        if self._combine is not None:
-            self._combine(self._sum)
+        self._combine(self._sum)
         if self._average is not self._sum:
             self._average += self._sum
         return norm(self._average)

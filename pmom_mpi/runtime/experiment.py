@@ -117,7 +117,7 @@ def _work(group: Any, part: Part) -> Result:
     """A worker's whole run; a failure is told to the server, which ends the job."""
     try:
         with Signals(ignore=True):
-            group.edge(part.worker, codec.max_bytes(part.config.problem.layout.dimension, part.pipeline.dtype)).serve()
+            group.edge(part.worker, part.pipeline.max_bytes()).serve()
     except Exception as error:
         group.report_failure(text_of(error), isinstance(error, UserError))
     status, code = group.share(None)
@@ -136,8 +136,9 @@ def _solve(group: Any, part: Part) -> None:
 def _recorder(group: Any, part: Part, link: float, overwrite: bool) -> Recorder:
     """The run file, open for the first row."""
     config, problem = part.config, part.config.problem
-    metrics = Server.columns(problem, part.pipeline.statistics)
-    each = Server.node_columns(problem, part.pipeline.statistics) if config.record.nodes else ()
+    statistics = tuple(metric.name for metric in part.pipeline.statistics)
+    metrics = Server.columns(problem, statistics)
+    each = Server.node_columns(problem, statistics) if config.record.nodes else ()
     facts = {
         "mpi_library": group.library,
         "ranks": str(group.size),
@@ -190,8 +191,7 @@ def _serve(group: Any, part: Part, recorder: Recorder, watcher: Watcher | None) 
 
     failure: BaseException | None = None
     with Signals() as signals:
-        capacity = codec.max_bytes(problem.layout.dimension, pipeline.dtype)
-        star = group.centre(part.worker, part.report, config.nodes, capacity, signals)
+        star = group.centre(part.worker, part.report, config.nodes, pipeline.max_bytes(), signals)
         server = Server(config, problem, pipeline, star, part.downlink, append)
         if watcher is not None:
             watcher.begin(config, problem, group.size)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.bias.clipping import sample_clip
+from pmom_mpi.bias.compose import warnings
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.data import divide, heterogeneity, open_dataset
@@ -38,6 +39,9 @@ class Part:
     downlink: Downlink
     facts: dict[str, float]
     """What is known of the data's division, for the run file."""
+
+    warnings: list[str]
+    """What is not forbidden and hardly meant, a line each."""
 
 
 def read(
@@ -74,7 +78,7 @@ def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = 
         f"momentum: {checked.momentum}",
         f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if Path(checked.output).exists() else ""),
     ]
-    return lines + [f"data: {name} = {value:.4g}" for name, value in part.facts.items()]
+    return lines + [f"data: {name} = {value:.4g}" for name, value in part.facts.items()] + part.warnings
 
 
 def make(group: Any, raw: Mapping[str, Any], source: str) -> Part:
@@ -89,11 +93,14 @@ def make(group: Any, raw: Mapping[str, Any], source: str) -> Part:
     facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
     report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
     chunks = group.hosted(config.problem.chunks)
-    downlink, receive = _downlink(config)
+    with blame(source):
+        downlink, receive = _downlink(config)
     if isinstance(config.problem, Stateful):
         downlink, receive = SendState(downlink, config.problem), ReceiveState(receive, config.problem)
     worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
-    return Part(config, raw, source, pipeline, worker, report, downlink, facts)
+    doubts = warnings(pipeline.stages, config.problem.layout, "bias")
+    doubts += warnings(config.downlink, config.problem.layout, "downlink")
+    return Part(config, raw, source, pipeline, worker, report, downlink, facts, doubts)
 
 
 def set_up(config: Config, hosted: range) -> tuple[Any, list[np.ndarray]]:
@@ -116,8 +123,6 @@ def _sample_clip(config: Config) -> float | None:
     if tau is not None and not getattr(config.problem, "clips_samples", False):
         kind = type(config.problem).__name__
         raise UserError(f"bias[0]: clip_per_sample: problem {kind} cannot clip single samples; mlp can")
-    if sample_clip(config.downlink) is not None:
-        raise UserError("downlink[0]: clip_per_sample clips gradients of samples; a model's change has none")
     return tau
 
 
@@ -126,9 +131,11 @@ def _downlink(config: Config) -> tuple[Downlink, Callable[[np.ndarray], np.ndarr
     if not config.downlink:
         return Dense(), lambda model: model.view(config.dtype)
     start = config.problem.initial_point()
-    pipeline = Pipeline(config.downlink, config.problem.layout, np.dtype(config.dtype), config.seed)
+    pipeline = Pipeline(config.downlink, config.problem.layout, np.dtype(config.dtype), config.seed, "downlink")
     server = config.nodes  # random draws as those of one more node
-    sender = Sender(start, lambda change, k: pipeline.apply(change, server, k)[0], config.wire.checksum)
+    sender = Sender(
+        start, lambda change, k: pipeline.apply(change, server, k)[0], config.wire.checksum, pipeline.max_bytes()
+    )
     return sender, Receiver(start)
 
 
