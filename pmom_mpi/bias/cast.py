@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import Numbers, Quantizer, Step
 from pmom_mpi.bias.rounding import single
+from pmom_mpi.bias.theory import OTHER, Theory, contractive
 from pmom_mpi.kernels.quantize import largest, to_bfloat16, to_e4m3, to_float16
 from pmom_mpi.wire.values.casts import FP8, BFloat16, Half
 from pmom_mpi.words.layout import Layout
@@ -17,7 +18,7 @@ E4M3_MAX = 448.0
 
 
 @dataclass(frozen=True)
-class Cast:
+class Cast(Quantizer):
     """Every entry rounded to the nearest number of a narrow type, ties to even.
 
     ``float16`` keeps 11 bits from 6e-5 to 65504: smaller gradients lose digits, larger ones become infinite.
@@ -32,24 +33,19 @@ class Cast:
     """
 
     dtype: Literal["float16", "bfloat16", "fp8"] = "bfloat16"
-    statistics: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def kind(self) -> str:
-        return "other" if self.dtype == "float16" else "contractive"
-
-    def alpha(self, layout: Layout) -> float | None:
-        """For numbers that are not denormal in float32; None for float16, whose range is too narrow for any bound."""
+    def theory(self, layout: Layout) -> Theory:
+        """For numbers that are not denormal in float32; nothing of float16, whose range is too narrow for any bound."""
         if self.dtype == "float16":
-            return None
+            return OTHER
         if self.dtype == "bfloat16":
-            return 1 - 2.0**-16
-        return max(0.0, 1 - 2.0**-8 - layout.dimension * (2.0**-10 / E4M3_MAX) ** 2)
+            return contractive(1 - 2.0**-16)
+        return contractive(max(0.0, 1 - 2.0**-8 - layout.dimension * (2.0**-10 / E4M3_MAX) ** 2))
 
-    def omega(self, layout: Layout) -> None:
-        return None
+    def max_size(self, count: int, layout: Layout) -> int:
+        return {"float16": Half, "bfloat16": BFloat16, "fp8": FP8}[self.dtype].max_size(count)
 
-    def quantize(self, values: np.ndarray, step: Step) -> tuple[Half | BFloat16 | FP8, tuple[float, ...]]:
+    def quantize(self, values: np.ndarray, step: Step) -> tuple[Half | BFloat16 | FP8, Numbers]:
         vector = single(values, step)
         if self.dtype == "fp8":
             scale = np.array([largest(vector.view(np.uint32))], np.uint32).view(np.float32) / np.float32(E4M3_MAX)

@@ -7,23 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import UPLINK, Numbers, Stage, Step, Transform
 from pmom_mpi.kernels.norms import clamp_in_place, divide_in_place, norm, norm_in_four_lanes, scale_in_place
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.memory import Memory
+from pmom_mpi.words.report import Metric
 
 CLIP_EPSILON = 1e-6
 """PyTorch's clip_grad_norm_, which the published runs used, divides by the norm plus this."""
+
+ACTIVE = Metric("clip_active", "fraction of nodes whose clip changed the gradient")
+THRESHOLD = Metric("clip_threshold", "mean over nodes of the norm above which gradients were clipped")
 
 Threshold = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
-class ClipNorm:
+class ClipNorm(Transform):
     """g min(1, tau / (|g| + 1e-6)): the 2-norm of a node's gradient is at most tau.
 
     Pascanu, Mikolov, Bengio 2013, "On the difficulty of training recurrent neural networks".
@@ -47,9 +53,9 @@ class ClipNorm:
 
     tau: Threshold
     scope: Literal["global", "layer"] = "global"
-    statistics: ClassVar[tuple[str, ...]] = ("clip_active",)
+    statistics: ClassVar[tuple[Metric, ...]] = (ACTIVE,)
 
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
         """Returns 1.0 when the clip changed the gradient (layer: the fraction of tensors it changed)."""
         parts = [gradient] if self.scope == "global" else _tensors(gradient, step)
         active = [self._clip(part) for part in parts]
@@ -64,7 +70,7 @@ class ClipNorm:
 
 
 @dataclass(frozen=True)
-class ClipPerSample:
+class ClipPerSample(Transform):
     """(1/m) sum_j g_j min(1, tau / |g_j|) over the batch's m samples: none moves the mean by more than tau / m.
 
     The first stage of a pipeline, for problems that can do it: they clip while they compute the gradient, from norms
@@ -79,45 +85,42 @@ class ClipPerSample:
     """
 
     tau: Threshold
-    statistics: ClassVar[tuple[str, ...]] = ()
+    places: ClassVar[tuple[str, ...]] = (UPLINK,)
 
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+    def check(self, before: tuple[Stage, ...], layout: Layout, where: str) -> None:
+        if before:
+            raise UserError(f"{where}: clip_per_sample must be the first stage: samples are clipped before the mean")
+
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
         """Nothing is left to do: the problem has been told (`sample_clip`)."""
         return ()
 
 
-def sample_clip(stages: Sequence[Any]) -> float | None:
-    """The threshold of a pipeline's `ClipPerSample`, if it has one; raises `UserError` where it is not the first stage.
+def sample_clip(stages: Sequence[Stage]) -> float | None:
+    """The threshold of a pipeline's `ClipPerSample`, if it has one.
 
     Examples
     --------
     >>> sample_clip([ClipPerSample(tau=1.0), ClipNorm(tau=2.0)])
     1.0
     """
-    places = [place for place, stage in enumerate(stages) if isinstance(stage, ClipPerSample)]
-    if not places:
-        return None
-    if places != [0]:
-        raise UserError(
-            f"bias[{places[-1]}]: clip_per_sample must be the first stage: samples are clipped before the mean"
-        )
-    return stages[0].tau
+    return next((stage.tau for stage in stages if isinstance(stage, ClipPerSample)), None)
 
 
 @dataclass(frozen=True)
-class ClipValue:
+class ClipValue(Transform):
     """Every finite entry is clamped to [-tau, tau]."""
 
     tau: Threshold
-    statistics: ClassVar[tuple[str, ...]] = ("clip_active",)
+    statistics: ClassVar[tuple[Metric, ...]] = (ACTIVE,)
 
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
         """Returns 1.0 when any entry was outside."""
         return (float(clamp_in_place(gradient, self.tau) > 0),)
 
 
 @dataclass(frozen=True)
-class ClipSmooth:
+class ClipSmooth(Transform):
     """g tau / (tau + |g|): near g for small gradients, of norm below tau for all; nothing switches at a threshold.
 
     Parameters
@@ -127,15 +130,14 @@ class ClipSmooth:
     """
 
     tau: Threshold
-    statistics: ClassVar[tuple[str, ...]] = ()
 
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
         scale_in_place(gradient, self.tau / (self.tau + norm(gradient)))
         return ()
 
 
 @dataclass(frozen=True)
-class ClipAdaptive:
+class ClipAdaptive(Transform):
     """Clips to a quantile of the norms that this node's gradients had of late, the present one included.
 
     AutoClip of Seetharaman, Wichern, Pardo, Le Roux 2020, "AutoClip: adaptive gradient clipping for source separation
@@ -151,9 +153,12 @@ class ClipAdaptive:
 
     quantile: Annotated[float, Field(ge=0, le=1)] = 0.1
     window: Annotated[int, Field(gt=0)] = 100
-    statistics: ClassVar[tuple[str, ...]] = ("clip_active", "clip_threshold")
+    statistics: ClassVar[tuple[Metric, ...]] = (ACTIVE, THRESHOLD)
 
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+    def init(self, layout: Layout, dtype: np.dtype) -> Memory:
+        return {"norms": np.zeros(self.window), "seen": np.zeros(1, np.int64)}
+
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
         """Returns whether the gradient was clipped, and the threshold."""
         length = norm(gradient)
         if not np.isfinite(length):
@@ -165,16 +170,14 @@ class ClipAdaptive:
 
     def _remember(self, length: float, step: Step) -> np.ndarray:
         """The norms of the window, in no particular order."""
-        if not step.state:
-            step.state.update(norms=np.zeros(self.window), seen=np.zeros(1, np.int64))
-        norms, seen = step.state["norms"], step.state["seen"]
+        norms, seen = step.memory["norms"], step.memory["seen"]
         norms[seen[0] % self.window] = length
         seen[0] += 1
         return norms[: seen[0]]
 
 
 @dataclass(frozen=True)
-class Normalize:
+class Normalize(Transform):
     """g / |g|: each tensor by its own 2-norm, as published, or the whole gradient; zeros stay zero.
 
     Parameters
@@ -188,9 +191,8 @@ class Normalize:
 
     scope: Literal["tensor", "global"] = "tensor"
     sums: Literal["exact", "published"] = "exact"
-    statistics: ClassVar[tuple[str, ...]] = ()
 
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
         measure = norm if self.sums == "exact" else norm_in_four_lanes
         for part in [gradient] if self.scope == "global" else _tensors(gradient, step):
             length = measure(part)

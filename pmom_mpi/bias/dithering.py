@@ -9,15 +9,17 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.bias.base import Step
-from pmom_mpi.bias.rounding import rounding_key, single
+from pmom_mpi.bias.base import Numbers, Quantizer, Step
+from pmom_mpi.bias.rounding import single
+from pmom_mpi.bias.theory import Theory, unbiased
 from pmom_mpi.kernels.quantize import bucket_maxima, bucket_norms, dither
 from pmom_mpi.wire.values.levels import MAX_LEVELS, Levels
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream
 
 
 @dataclass(frozen=True)
-class QSGD:
+class QSGD(Quantizer):
     """|g| sign(g_j) xi_j / s, where xi_j is s |g_j| / |g| rounded up or down at random so that its mean is kept.
 
     Unbiased: E|Q(g) - g|^2 <= min(b / (4 s^2), sqrt(b) / s) |g|^2 for buckets of b coordinates, each with a norm of its
@@ -40,18 +42,17 @@ class QSGD:
     bucket: Annotated[int, Field(ge=1, lt=2**32)] | None = 512
     norm: Literal["l2", "linf"] = "l2"
     entropy: bool = False
-    kind: ClassVar[str] = "unbiased"
-    statistics: ClassVar[tuple[str, ...]] = ()
+    stream: ClassVar[Stream | None] = Stream.COMPRESSOR
 
-    def alpha(self, layout: Layout) -> None:
-        return None
-
-    def omega(self, layout: Layout) -> float:
+    def theory(self, layout: Layout) -> Theory:
         """min(b / (4 s^2), sqrt(b) / s): a rounding varies by at most 1/4 of a level squared, and by |g_j| levels."""
         b = min(self.bucket or layout.dimension, layout.dimension)
-        return min(b / (4 * self.levels**2), math.sqrt(b) / self.levels)
+        return unbiased(min(b / (4 * self.levels**2), math.sqrt(b) / self.levels))
 
-    def quantize(self, values: np.ndarray, step: Step) -> tuple[Levels, tuple[float, ...]]:
+    def max_size(self, count: int, layout: Layout) -> int:
+        return Levels.max_size(count, self.bucket or max(count, 1), self.levels)
+
+    def quantize(self, values: np.ndarray, step: Step) -> tuple[Levels, Numbers]:
         vector = single(values, step)
         bucket = self.bucket or max(vector.size, 1)
         norms = step.buffer("norms", -(-vector.size // bucket), np.float32)
@@ -60,5 +61,5 @@ class QSGD:
             bucket_norms(vector, bucket, norms)
         else:
             bucket_maxima(vector.view(np.uint32), bucket, norms.view(np.uint32))
-        dither(vector, rounding_key(step), norms, bucket, self.levels, codes)
+        dither(vector, self.key(step), norms, bucket, self.levels, codes)
         return Levels(codes, norms, bucket, self.levels, self.entropy), ()

@@ -12,28 +12,30 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.bias.base import Compress, Step
+from pmom_mpi.bias.base import Compress, Feedback, Numbers, Step
 from pmom_mpi.kernels.feedback import difference_in_place, momentum_difference, with_memory
 from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.wire.supports import indices_of
+from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.memory import Memory
 
 
 @dataclass(frozen=True)
-class EF14:
+class EF14(Feedback):
     """Sends C(e + g) and remembers the rest: e = e + g - C(e + g), from e = 0.
 
     Seide, Fu, Droppo, Li, Yu 2014, "1-bit stochastic gradient descent and its application to data-parallel distributed
     training of speech DNNs"; Karimireddy, Rebjock, Stich, Jaggi 2019, "Error feedback fixes SignSGD and other gradient
     compression schemes". Memories hold gradients, not steps: theirs are gamma times these where gamma is constant.
 
-    The state ``excess`` is -e: the sum of all that was sent minus the sum of all gradients.
+    The memory ``excess`` is -e: the sum of all that was sent minus the sum of all gradients.
     """
 
-    statistics: ClassVar[tuple[str, ...]] = ()
-    integrates: ClassVar[bool] = False
+    def init(self, layout: Layout, dtype: np.dtype) -> Memory:
+        return {"excess": np.zeros(layout.dimension, dtype)}
 
-    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, tuple[float, ...]]:
-        excess = _memory(step, "excess", gradient)
+    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, Numbers]:
+        excess = step.memory["excess"]
         with_memory(gradient, excess)
         message = compress(gradient)
         _add(message, excess)
@@ -41,18 +43,21 @@ class EF14:
 
 
 @dataclass(frozen=True)
-class EF21:
+class EF21(Feedback):
     """Sends C(g - h) and lets both sides follow it: h = h + C(g - h), from h = 0.
 
     Richtarik, Sokolov, Fatkhullin 2021, "EF21: a new, simpler, theoretically better, and practically faster error
-    feedback". The server steps with the mean of all h, to which it adds the mean of what is sent.
+    feedback". The server steps with the mean of all h, to which it adds the mean of what is sent. Both sides keep h in
+    float64: in float32 their roundings differ, and the server's mean would drift away from that of the nodes.
     """
 
-    statistics: ClassVar[tuple[str, ...]] = ()
     integrates: ClassVar[bool] = True
 
-    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, tuple[float, ...]]:
-        h = _memory(step, "h", gradient)
+    def init(self, layout: Layout, dtype: np.dtype) -> Memory:
+        return {"h": np.zeros(layout.dimension)}
+
+    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, Numbers]:
+        h = step.memory["h"]
         difference_in_place(gradient, h)
         message = compress(gradient)
         _add(message, h)
@@ -60,7 +65,7 @@ class EF21:
 
 
 @dataclass(frozen=True)
-class EF21SGDM:
+class EF21SGDM(Feedback):
     """EF21 on the node's momentum: v = (1 - beta) v + beta g from v^0 = g^0; sends C(v - h), h = h + C(v - h).
 
     Fatkhullin, Tyurin, Richtarik 2023, "Momentum provably improves error feedback!", where beta is called eta. The same
@@ -73,24 +78,19 @@ class EF21SGDM:
     """
 
     beta: Annotated[float, Field(gt=0, le=1)] = 0.1
-    statistics: ClassVar[tuple[str, ...]] = ()
     integrates: ClassVar[bool] = True
 
-    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, tuple[float, ...]]:
-        beta = self.beta if "v" in step.state else 1.0
-        v, h = _memory(step, "v", gradient), _memory(step, "h", gradient)
-        momentum_difference(v, gradient, h, beta)
+    def init(self, layout: Layout, dtype: np.dtype) -> Memory:
+        d = layout.dimension
+        return {"v": np.zeros(d, dtype), "h": np.zeros(d), "begun": np.zeros(1, np.bool_)}
+
+    def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, Numbers]:
+        v, h, begun = step.memory["v"], step.memory["h"], step.memory["begun"]
+        momentum_difference(v, gradient, h, self.beta if begun[0] else 1.0)
+        begun[0] = True
         message = compress(gradient)
         _add(message, h)
         return message, ()
-
-
-def _memory(step: Step, name: str, gradient: np.ndarray) -> np.ndarray:
-    """The node's memory of this name, zero before its first use."""
-    found = step.state.get(name)
-    if found is None:
-        found = step.state[name] = np.zeros_like(gradient)
-    return found
 
 
 def _add(message: Message, total: np.ndarray) -> None:

@@ -7,15 +7,17 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from pmom_mpi.bias.base import Step
-from pmom_mpi.bias.rounding import rounding_key, single
+from pmom_mpi.bias.base import Numbers, Quantizer, Step
+from pmom_mpi.bias.rounding import single
+from pmom_mpi.bias.theory import Theory, contractive, unbiased
 from pmom_mpi.kernels.quantize import powers_nearest, powers_random
 from pmom_mpi.wire.values import natural
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.streams import Stream
 
 
 @dataclass(frozen=True)
-class Natural:
+class Natural(Quantizer):
     """Each g_j becomes a neighbouring power of two with its sign: 9 bits.
 
     Random, up with the probability that keeps the mean: unbiased, E|Q(g) - g|^2 <= |g|^2 / 8. To the nearest:
@@ -28,24 +30,20 @@ class Natural:
     """
 
     rounding: Literal["random", "nearest"] = "random"
-    statistics: ClassVar[tuple[str, ...]] = ()
+    stream: ClassVar[Stream | None] = Stream.COMPRESSOR
 
-    @property
-    def kind(self) -> str:
-        return "unbiased" if self.rounding == "random" else "contractive"
+    def theory(self, layout: Layout) -> Theory:
+        """Nearest: alpha 1 - (1/3)^2, as the worst number is 3/2 powers of two."""
+        return unbiased(1 / 8) if self.rounding == "random" else contractive(8 / 9)
 
-    def alpha(self, layout: Layout) -> float | None:
-        """1 - (1/3)^2: the worst number is 3/2 powers of two."""
-        return 8 / 9 if self.rounding == "nearest" else None
+    def max_size(self, count: int, layout: Layout) -> int:
+        return natural.Natural.max_size(count)
 
-    def omega(self, layout: Layout) -> float | None:
-        return 1 / 8 if self.rounding == "random" else None
-
-    def quantize(self, values: np.ndarray, step: Step) -> tuple[natural.Natural, tuple[float, ...]]:
+    def quantize(self, values: np.ndarray, step: Step) -> tuple[natural.Natural, Numbers]:
         bits = single(values, step).view(np.uint32)
         codes = step.buffer("codes", bits.size, np.uint16)
         if self.rounding == "random":
-            powers_random(bits, rounding_key(step), codes)
+            powers_random(bits, self.key(step), codes)
         else:
             powers_nearest(bits, codes)
         return natural.Natural(codes), ()

@@ -8,13 +8,13 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import Numbers, Step, Transform
 from pmom_mpi.kernels.normal import add_normal
-from pmom_mpi.words.streams import Stream, key
+from pmom_mpi.words.streams import Stream
 
 
 @dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(Transform):
     """g + sigma xi with xi standard normal, drawn anew for every node and iteration.
 
     Abadi et al. 2016, "Deep learning with differential privacy": after clipping samples at tau, their noise
@@ -27,8 +27,8 @@ class GaussianNoise:
     """
 
     sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    statistics: ClassVar[tuple[str, ...]] = ()
+    stream: ClassVar[Stream | None] = Stream.NOISE
 
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
-        add_normal(key(step.seed, Stream.NOISE, step.node, step.iteration), self.sigma, gradient)
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
+        add_normal(self.key(step), self.sigma, gradient)
         return ()

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import Numbers, Step, Transform
+from pmom_mpi.bias.theory import Theory, scaling
 from pmom_mpi.words.layout import Layout
 
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(Transform):
     """Send the gradient as it is: Q(g) = g."""
 
-    kind: ClassVar[str] = "contractive"
-    statistics: ClassVar[tuple[str, ...]] = ()
+    def theory(self, layout: Layout) -> Theory:
+        return scaling(1.0)
 
-    def alpha(self, layout: Layout) -> float:
-        return 1.0
-
-    def omega(self, layout: Layout) -> float:
-        return 0.0
-
-    def apply(self, gradient: np.ndarray, step: Step) -> tuple[float, ...]:
+    def apply(self, gradient: np.ndarray, step: Step) -> Numbers:
         return ()

@@ -8,24 +8,27 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import Numbers, Sparsifier, Step
+from pmom_mpi.bias.theory import Theory, contractive
 from pmom_mpi.wire.message import Everything, Message
-from pmom_mpi.wire.values.low_rank import LowRank
+from pmom_mpi.wire.values.low_rank import LowRank, Part, Shape
 from pmom_mpi.words.layout import Layout
-from pmom_mpi.words.streams import Stream, generator
+from pmom_mpi.words.memory import Memory
+from pmom_mpi.words.streams import Stream
 
-DEPENDENT = 1e-6
+DEPENDENT = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 2e-15}
 """A column of which orthogonalisation leaves less than this part is rounding noise, and becomes zero."""
 
 
 @dataclass(frozen=True)
-class PowerSGD:
+class PowerSGD(Sparsifier):
     """For every matrix M of the gradient: P = orthonormal(M Q), Q = M^T P, and P Q^T is sent for M.
 
     Q is kept for the node's next iteration, so that P approaches the leading left singular vectors of a slowly changing
     M. P P^T is a projection: |Q(g) - g| <= |g|, with a factor that depends on the spectrum of M. Every node factors its
     own gradient. Tensors of more than two axes are matrices of their first axis by the rest; vectors, and matrices
-    which factors would not make smaller, are sent as they are. NaN spreads over its matrix; Q is then drawn anew.
+    which factors would not make smaller, are sent as they are. NaN spreads over its matrix; Q is then drawn anew. All
+    is computed and sent in the gradient's own type.
     Vogels, Karimireddy, Jaggi 2019, "PowerSGD: practical low-rank gradient compression for distributed optimization".
 
     Parameters
@@ -35,45 +38,53 @@ class PowerSGD:
     """
 
     rank: Annotated[int, Field(ge=1)] = 2
-    kind: ClassVar[str] = "contractive"
-    statistics: ClassVar[tuple[str, ...]] = ()
+    coded: ClassVar[bool] = True
+    stream: ClassVar[Stream | None] = Stream.COMPRESSOR
 
-    def alpha(self, layout: Layout) -> None:
-        return None
+    def theory(self, layout: Layout) -> Theory:
+        return contractive()
 
-    def omega(self, layout: Layout) -> None:
-        return None
+    def init(self, layout: Layout, dtype: np.dtype) -> Memory:
+        """Q of every matrix; zero until it is drawn."""
+        matrices = [(t, shape) for t, (_, _, shape) in enumerate(self._parts(layout)) if shape[2]]
+        return {f"q{t}": np.zeros((columns, rank), dtype) for t, (_, columns, rank) in matrices}
 
-    def check(self, layout: Layout) -> None:
-        """Any layout will do."""
+    def max_size(self, layout: Layout, dtype: np.dtype) -> int:
+        return LowRank.max_size([shape for _, _, shape in self._parts(layout)], dtype)
 
-    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, tuple[float, ...]]:
-        parts: list = []
-        bounds = step.layout.offsets.tolist()
+    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, Numbers]:
+        parts: list[Part] = []
+        for t, (begin, end, (rows, columns, rank)) in enumerate(self._parts(step.layout)):
+            part = gradient[begin:end]
+            parts.append(self._factor(part.reshape(rows, columns), t, step) if rank else part)
+        return Message(gradient.size, Everything(), LowRank(parts)), ()
+
+    def _parts(self, layout: Layout) -> list[tuple[int, int, Shape]]:
+        """Begin, end and shape of each part: a matrix that is factored, or all that lies between two of these."""
+        parts: list[tuple[int, int, Shape]] = []
+        bounds = layout.offsets.tolist()
         plain = 0  # where the tensors that are sent as they are begin
-        for t, shape in enumerate(step.layout.shapes):
+        for t, shape in enumerate(layout.shapes):
             begin, end = bounds[t], bounds[t + 1]
             rows = shape[0] if len(shape) > 1 else 0
             columns = (end - begin) // rows if rows else 0
             if self.rank * (rows + columns) >= rows * columns:
                 continue
             if plain < begin:
-                parts.append(gradient[plain:begin].astype(np.float32, copy=False))
-            matrix = gradient[begin:end].reshape(rows, columns).astype(np.float32, copy=False)
-            parts.append(self._factor(matrix, f"q{t}", step))
+                parts.append((plain, begin, (begin - plain, 1, 0)))
+            parts.append((begin, end, (rows, columns, self.rank)))
             plain = end
-        if plain < gradient.size:
-            parts.append(gradient[plain:].astype(np.float32, copy=False))
-        return Message(gradient.size, Everything(), LowRank(parts)), ()
+        if plain < bounds[-1]:
+            parts.append((plain, bounds[-1], (bounds[-1] - plain, 1, 0)))
+        return parts
 
-    def _factor(self, matrix: np.ndarray, name: str, step: Step) -> tuple[np.ndarray, np.ndarray]:
-        right = step.state.get(name)
-        if right is None or not np.all(np.isfinite(right)) or not np.all(np.any(right, axis=0)):
-            draw = generator(step.seed, Stream.COMPRESSOR, step.node, step.iteration)
-            right = draw.standard_normal((matrix.shape[1], self.rank), np.float32)
+    def _factor(self, matrix: np.ndarray, part: int, step: Step) -> tuple[np.ndarray, np.ndarray]:
+        right = step.memory[f"q{part}"]
+        if not np.all(np.isfinite(right)) or not np.all(np.any(right, axis=0)):
+            right[:] = self.generator(step, part).standard_normal(right.shape, right.dtype)
         with np.errstate(invalid="ignore", over="ignore"):
             left = orthonormal(matrix @ right)
-            right = step.state[name] = matrix.T @ left
+            right[:] = matrix.T @ left
         return left, right
 
 
@@ -85,5 +96,5 @@ def orthonormal(columns: np.ndarray) -> np.ndarray:
         for _ in range(2):
             row -= (rows[:i] @ row) @ rows[:i]
         length = np.sqrt(row @ row)
-        row *= 0.0 if length <= DEPENDENT * before else 1.0 / length
-    return np.ascontiguousarray(rows.T, np.float32)
+        row *= 0.0 if length <= DEPENDENT[columns.dtype] * before else 1.0 / length
+    return np.ascontiguousarray(rows.T, columns.dtype)

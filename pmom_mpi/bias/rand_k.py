@@ -7,14 +7,16 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import Numbers, Step
 from pmom_mpi.bias.sparsity import Sparsity
+from pmom_mpi.bias.theory import Theory, contractive, unbiased
 from pmom_mpi.kernels.random import seeded_indices
 from pmom_mpi.kernels.select import gather
 from pmom_mpi.wire.message import Message, Seeded
+from pmom_mpi.wire.supports import SeededCodec
 from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.words.layout import Layout
-from pmom_mpi.words.streams import Stream, key
+from pmom_mpi.words.streams import Stream
 
 
 @dataclass(frozen=True)
@@ -33,27 +35,25 @@ class RandK(Sparsity):
     """
 
     scale: Literal["biased", "unbiased"] = "biased"
-    name: ClassVar[str] = "rand_k"
-    statistics: ClassVar[tuple[str, ...]] = ("kept",)
+    stream: ClassVar[Stream | None] = Stream.COMPRESSOR
 
-    @property
-    def kind(self) -> str:
-        return "contractive" if self.scale == "biased" else "unbiased"
+    def theory(self, layout: Layout) -> Theory:
+        """Biased: alpha K/d, in expectation; unbiased: omega d/K - 1."""
+        d, k = layout.dimension, self.count(layout.dimension)
+        return contractive(k / d) if self.scale == "biased" else unbiased(d / k - 1)
 
-    def alpha(self, layout: Layout) -> float | None:
-        """K/d, in expectation."""
-        return self.count(layout.dimension) / layout.dimension if self.scale == "biased" else None
+    def most(self, layout: Layout) -> int:
+        return self.count(layout.dimension)
 
-    def omega(self, layout: Layout) -> float | None:
-        """d/K - 1."""
-        return layout.dimension / self.count(layout.dimension) - 1 if self.scale == "unbiased" else None
+    def max_support(self, layout: Layout) -> int:
+        return SeededCodec.max_size(layout.dimension, self.most(layout))
 
-    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, tuple[float, ...]]:
+    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, Numbers]:
         """The key and the values, in scratch; statistics: how many."""
         size, count = gradient.size, self.count(gradient.size)
         indices = step.buffer("indices", count, np.uint32)
         values = step.buffer("values", count, gradient.dtype)
-        support = Seeded(key(step.seed, Stream.COMPRESSOR, step.node, step.iteration), count)
+        support = Seeded(self.key(step), count)
         seeded_indices(support.key, size, count, indices)
         gather(gradient, indices, values)
         if self.scale == "unbiased":

@@ -1,14 +1,10 @@
-"""What the quantizers share: their numbers as float32, and their key for random rounding."""
+"""What the quantizers share: their numbers as float32."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pmom_mpi.bias.base import Step
-from pmom_mpi.words.streams import Stream, key
-
-ROUNDING = np.uint64(0xD1B54A32D192ED03)
-"""Sets the draws of a quantizer apart from those of the sparsifier before it, which has the same stream."""
 
 
 def single(values: np.ndarray, step: Step) -> np.ndarray:
@@ -19,8 +15,3 @@ def single(values: np.ndarray, step: Step) -> np.ndarray:
     with np.errstate(over="ignore"):
         np.copyto(rounded, values, casting="same_kind")
     return rounded
-
-
-def rounding_key(step: Step) -> np.uint64:
-    """The key of this node's random rounding in this iteration."""
-    return key(step.seed, Stream.COMPRESSOR, step.node, step.iteration) ^ ROUNDING

@@ -8,16 +8,18 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import KEPT, Numbers, Sparsifier, Step
 from pmom_mpi.bias.sparsity import Sparsity
+from pmom_mpi.bias.theory import Theory, contractive
 from pmom_mpi.kernels.select import select_about, select_at_least
 from pmom_mpi.wire.message import Indices, Message
 from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.words.layout import Layout
-from pmom_mpi.words.streams import Stream, key
+from pmom_mpi.words.report import Metric
+from pmom_mpi.words.streams import Stream
 
 
-def _message(gradient: np.ndarray, step: Step, select) -> tuple[Message, tuple[float, ...]]:
+def _message(gradient: np.ndarray, step: Step, select) -> tuple[Message, Numbers]:
     """What ``select(indices, values) -> count`` chooses, in scratch; statistics: how many."""
     indices = step.buffer("indices", gradient.size, np.uint32)
     values = step.buffer("values", gradient.size, gradient.dtype)
@@ -26,7 +28,7 @@ def _message(gradient: np.ndarray, step: Step, select) -> tuple[Message, tuple[f
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(Sparsifier):
     """Hard threshold: keep every |g_j| >= tau.
 
     The error is absolute, |Q(g) - g|^2 <= d tau^2, and the kept count follows the gradient. NaN is kept. Sahu et al.
@@ -38,16 +40,9 @@ class Threshold:
     """
 
     tau: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    kind: ClassVar[str] = "other"
-    statistics: ClassVar[tuple[str, ...]] = ("kept",)
+    statistics: ClassVar[tuple[Metric, ...]] = (KEPT,)
 
-    def alpha(self, layout: Layout) -> None:
-        return None
-
-    def omega(self, layout: Layout) -> None:
-        return None
-
-    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, tuple[float, ...]]:
+    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, Numbers]:
         return _message(gradient, step, lambda *found: select_at_least(gradient, self.tau, *found))
 
 
@@ -69,18 +64,14 @@ class AdaptiveThreshold(Sparsity):
     """
 
     sample: Annotated[int, Field(ge=1)] = 16384
-    name: ClassVar[str] = "adaptive_threshold"
-    kind: ClassVar[str] = "contractive"
-    statistics: ClassVar[tuple[str, ...]] = ("kept",)
+    stream: ClassVar[Stream | None] = Stream.COMPRESSOR
 
-    def alpha(self, layout: Layout) -> float | None:
+    def theory(self, layout: Layout) -> Theory:
         """K/d where the sample is everything; else k'/d, known only afterwards."""
-        return self.count(layout.dimension) / layout.dimension if layout.dimension <= self.sample else None
+        d = layout.dimension
+        return contractive(self.count(d) / d if d <= self.sample else None)
 
-    def omega(self, layout: Layout) -> None:
-        return None
-
-    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, tuple[float, ...]]:
+    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, Numbers]:
         k = self.count(gradient.size)
-        draws = key(step.seed, Stream.COMPRESSOR, step.node, step.iteration)
+        draws = self.key(step)
         return _message(gradient, step, lambda *found: select_about(gradient, k, self.sample, draws, *found))

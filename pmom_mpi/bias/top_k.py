@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import Numbers, Step
 from pmom_mpi.bias.sparsity import Sparsity
+from pmom_mpi.bias.theory import Theory, contractive
 from pmom_mpi.kernels.select import select_largest
 from pmom_mpi.wire.message import Indices, Message
 from pmom_mpi.wire.values.raw import Raw
@@ -44,19 +45,18 @@ class TopK(Sparsity):
     """
 
     scope: Literal["global", "layer"] = "global"
-    name: ClassVar[str] = "top_k"
-    kind: ClassVar[str] = "contractive"
-    statistics: ClassVar[tuple[str, ...]] = ("kept",)
 
-    def alpha(self, layout: Layout) -> float:
+    def theory(self, layout: Layout) -> Theory:
         """K/d; with scope ``layer`` the least of the tensors' K/d."""
-        sizes = [layout.dimension] if self.scope == "global" else np.diff(layout.offsets).tolist()
-        return min((self.count(size) / size for size in sizes if size), default=1.0)
+        return contractive(min((self.count(size) / size for size in self._sizes(layout) if size), default=1.0))
 
-    def omega(self, layout: Layout) -> None:
-        return None
+    def keeps(self, layout: Layout) -> int:
+        return sum(self.count(size) for size in self._sizes(layout))
 
-    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, tuple[float, ...]]:
+    def _sizes(self, layout: Layout) -> list[int]:
+        return [layout.dimension] if self.scope == "global" else np.diff(layout.offsets).tolist()
+
+    def compress(self, gradient: np.ndarray, step: Step) -> tuple[Message, Numbers]:
         """The kept coordinates and their values, in scratch; statistics: how many."""
         size = gradient.size
         indices = step.buffer("indices", size, np.uint32)

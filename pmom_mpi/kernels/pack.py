@@ -244,13 +244,12 @@ def outer_add(left, right, total):
 
     Parameters
     ----------
-    left : ndarray of float32, shape (rows, rank)
-    right : ndarray of float32, shape (rank, columns)
+    left, right : ndarray of float32 or float64, shapes (rows, rank) and (rank, columns)
     total : ndarray, shape (rows * columns,)
     """
     kind = total.dtype.type
     columns = right.shape[1]
-    line = np.empty(columns, np.float32)
+    line = np.empty(columns, left.dtype)
     for i in range(left.shape[0]):
         line[:] = left[i, 0] * right[0]
         for r in range(1, left.shape[1]):

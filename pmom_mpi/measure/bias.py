@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from pmom_mpi.bias.base import Feedback, Stage
 from pmom_mpi.bias.clipping import ClipPerSample
+from pmom_mpi.bias.compose import theory_of
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.measure import zoo
 from pmom_mpi.measure.bits import theory
@@ -55,11 +57,11 @@ class Measured:
 class Probe:
     """Applies a pipeline to gradients as if each were the first, again and again where it is random."""
 
-    def __init__(self, stages: Sequence[Any], label: str, layout: Layout, dtype: np.dtype, seed: int) -> None:
-        self.found = Measured(label, *_describe(stages, layout))
+    def __init__(self, stages: Sequence[Stage], label: str, layout: Layout, dtype: np.dtype, seed: int) -> None:
         self._pipeline = Pipeline(stages, layout, dtype, seed)
+        self.found = Measured(label, *_describe(self._pipeline.stages, layout))
         self._vector, self._seen = np.empty((2, layout.dimension), dtype)
-        self._buffer = np.empty(codec.max_bytes(layout.dimension, dtype), np.uint8)
+        self._buffer = np.empty(self._pipeline.max_bytes(), np.uint8)
 
     def take(self, gradient: np.ndarray, node: int, repetitions: int) -> None:
         """Add a node's gradient (left as it is) to what has been found; zero gradients say nothing and are skipped."""
@@ -86,7 +88,7 @@ class Probe:
 
     def _draw(self, gradient: np.ndarray, length: float, node: int, draw: int) -> tuple[float, float, float, float]:
         """Error, cosine, bits in theory and of the payload, of the draw of this number."""
-        self._pipeline.memories.clear()
+        self._pipeline.forget()
         self._vector[:] = gradient
         message, _ = self._pipeline.apply(self._vector, node, draw)
         nominal, sent = theory(message), 8 * codec.encode(message, self._buffer)
@@ -97,16 +99,12 @@ class Probe:
         return error**2, cosine, nominal / gradient.size, sent / gradient.size
 
 
-def _describe(stages: Sequence[Any], layout: Layout) -> tuple[str, str]:
-    """Class and known constant; compositions have neither."""
-    if len(stages) != 1:
+def _describe(stages: Sequence[Stage], layout: Layout) -> tuple[str, str]:
+    """Class and known constant; with error feedback before them, stages have neither."""
+    if any(isinstance(stage, Feedback) for stage in stages):
         return "composition", ""
-    kind = getattr(stages[0], "kind", "transform")
-    for name in ("alpha", "omega"):
-        known = getattr(stages[0], name)(layout) if hasattr(stages[0], name) else None
-        if known is not None:
-            return kind, f"{name} 1 - {1 - known:.2g}" if 0.999 < known < 1 else f"{name} {known:.4g}"
-    return kind, ""
+    theory = theory_of(stages, layout)
+    return theory.family, theory.known()
 
 
 def measure(
@@ -139,7 +137,7 @@ def measure(
     hosted = range(setting.config.nodes if nodes is None else min(nodes, setting.config.nodes))
     gradient = np.empty_like(x)
     problem.gradient(x, 0, iterations, gradient)
-    pipelines = _zoo(gradient) if everything else _pipelines(setting.config.bias, setting.source.raw.get("bias"))
+    pipelines = _zoo(gradient) if everything else _pipelines(setting.pipeline.stages, setting.source.raw.get("bias"))
     probes = [Probe(stages, label, problem.layout, x.dtype, seed) for label, stages in pipelines]
     for node in hosted:
         problem.gradient(x, node, iterations, gradient)
@@ -157,17 +155,17 @@ def _point(config: Raw, overrides: Iterable[str], iterations: int) -> np.ndarray
         return experiment.run(config, shorter, output=Path(folder) / "run.h5").x
 
 
-def _zoo(gradient: np.ndarray) -> Iterator[tuple[str, list[Any]]]:
+def _zoo(gradient: np.ndarray) -> Iterator[tuple[str, list[Stage]]]:
     for stages in [*zoo.compressors(gradient), *zoo.clips(gradient)]:
         yield zoo.label(stages), [registry.build(registry.BIAS, "bias", stage) for stage in stages]
 
 
-def _pipelines(stages: Sequence[Any], raw: Any) -> Iterator[tuple[str, Sequence[Any]]]:
+def _pipelines(stages: Sequence[Stage], raw: Any) -> Iterator[tuple[str, Sequence[Stage]]]:
     """Each stage on its own where that says something, then all together."""
     described = raw if isinstance(raw, list) else [raw or "none"]
     sections = [section if isinstance(section, dict) else {"kind": section} for section in described]
     for stage, section in zip(stages, sections, strict=False):
-        alone = not hasattr(stage, "around") and not isinstance(stage, ClipPerSample)
+        alone = not isinstance(stage, Feedback) and not isinstance(stage, ClipPerSample)
         if alone and len(stages) > 1:
             yield zoo.label([section]), [stage]
     yield zoo.label(sections), stages

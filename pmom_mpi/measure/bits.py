@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 
 from pmom_mpi.wire.message import Indices, Message
-from pmom_mpi.wire.values import FP8, BFloat16, Half, Levels, LowRank, Natural, Raw, Signs, Ternary, Values
-
-_A_VALUE: dict[type[Values], float] = {Half: 16, BFloat16: 16, FP8: 8, Signs: 1, Natural: 9, Ternary: math.log2(3)}
 
 
 def log2_binomial(n: int, k: int) -> float:
@@ -27,21 +24,11 @@ def theory(message: Message) -> float:
     Examples
     --------
     >>> import numpy as np
+    >>> from pmom_mpi.wire.values import Raw
     >>> message = Message(8, Indices(np.array([3], np.uint32)), Raw(np.ones(1, np.float32)))
     >>> round(theory(message), 9)
     35.0
     """
     values = message.values
     support = log2_binomial(message.dimension, values.count) if isinstance(message.support, Indices) else 0.0
-    return support + _values(values)
-
-
-def _values(values: Values) -> float:
-    if isinstance(values, Raw):
-        return 8 * values.array.nbytes
-    if isinstance(values, Levels):
-        return values.count * math.log2(2 * values.levels + 1) + 8 * values.norms.nbytes
-    if isinstance(values, LowRank):
-        parts = [part if isinstance(part, tuple) else (part,) for part in values.parts]
-        return 8 * sum(array.nbytes for arrays in parts for array in arrays)
-    return _A_VALUE[type(values)] * values.count
+    return support + values.nominal_bits()

@@ -18,7 +18,7 @@ from rich.table import Table
 from pmom_mpi.analysis.payoff import Payoff, bandwidth
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.measure import zoo
-from pmom_mpi.wire.codec import add, encode, max_bytes
+from pmom_mpi.wire.codec import add, encode
 from pmom_mpi.wire.message import Everything
 from pmom_mpi.words import registry
 from pmom_mpi.words.layout import Layout
@@ -83,7 +83,7 @@ def operators(gradient: np.ndarray, repeats: int) -> Iterator[Timing]:
 
 def timing(label: str, pipeline: Pipeline, gradient: np.ndarray, repeats: int) -> Timing:
     """One operator on one gradient."""
-    buffer = np.empty(max_bytes(gradient.size, gradient.dtype), np.uint8)
+    buffer = np.empty(pipeline.max_bytes(), np.uint8)
     total = np.zeros_like(gradient)
     compressing = seconds(lambda: pipeline.apply(gradient, 0, 0), repeats)
     message, _ = pipeline.apply(gradient, 0, 0)

@@ -50,7 +50,7 @@ class Aggregate:
         dtype: np.dtype | type | str,
         nodes: int,
         integrates: bool = False,
-        combine: Callable[[np.ndarray], None] | None = None,
+        combine: Callable[[np.ndarray], None] = lambda mean: None,
     ) -> None:
         self._nodes = nodes
         self._combine = combine
@@ -68,8 +68,7 @@ class Aggregate:
     def finish(self) -> np.ndarray:
         """g^k of the payloads added since `begin`, shape (d,), valid until the next `begin`."""
         mean_in_place(self._sum, self._nodes)
-        if self._combine is not None:
-            self._combine(self._sum)
+        self._combine(self._sum)
         if self.memory:
             average = self.memory["average"]
             average += self._sum

@@ -5,15 +5,14 @@ Each rank has a downlink of its own; `pack` is the server's half, `unpack` the n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
+from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.kernels.norms import norm
 from pmom_mpi.problems.base import Stateful
 from pmom_mpi.wire import codec
-from pmom_mpi.wire.message import Message
 from pmom_mpi.words.memory import Memory
 
 
@@ -68,42 +67,39 @@ class Compressed:
     ----------
     start : ndarray, shape (d,)
         w^0 = x^0, which every rank can compute.
-    compress : callable
-        Makes the message for a difference (which it may change) and an iteration, as ``Pipeline.apply`` does.
-    capacity : int
-        The size of the largest payload, in bytes.
+    pipeline : Pipeline
+        Compresses differences.
+    node : int
+        As whose its random draws are made and its memory is kept.
     checksum : bool
         Whether payloads end with a checksum.
 
     Attributes
     ----------
     memory : Memory
-        ``w``.
+        ``w``, and what the pipeline remembers.
 
     Examples
     --------
-    >>> from pmom_mpi.wire.message import Everything
-    >>> from pmom_mpi.wire.values.raw import Raw
-    >>> x = np.array([1.0, 2.0])
-    >>> whole = lambda difference, k: Message(2, Everything(), Raw(difference))
-    >>> server, node = Compressed(x, whole, 64), Compressed(x, whole, 64)
+    >>> from pmom_mpi.words.layout import Layout
+    >>> x, whole = np.array([1.0, 2.0]), Pipeline([], Layout.flat(2), np.float64, where="downlink")
+    >>> server, node = Compressed(x, whole, 1), Compressed(x, whole, 1)
     >>> x += 1.0
     >>> node.unpack(server.pack(x, 0))
     array([2., 3.])
     """
 
-    def __init__(
-        self, start: np.ndarray, compress: Callable[[np.ndarray, int], Message], capacity: int, checksum: bool = False
-    ) -> None:
-        self.memory: Memory = {"w": start.copy()}
-        self._compress = compress
+    def __init__(self, start: np.ndarray, pipeline: Pipeline, node: int, checksum: bool = False) -> None:
+        self.memory: Memory = {"w": start.copy()} | pipeline.save(node)
+        self._pipeline = pipeline
+        self._node = node
         self._checksum = checksum
         self._difference = np.empty_like(start)
-        self._buffer = np.empty(capacity, np.uint8)
+        self._buffer = np.empty(pipeline.max_bytes(), np.uint8)
 
     def pack(self, x: np.ndarray, iteration: int) -> np.ndarray:
         np.subtract(x, self.memory["w"], out=self._difference)
-        message = self._compress(self._difference, iteration)
+        message, _ = self._pipeline.apply(self._difference, self._node, iteration)
         payload = self._buffer[: codec.encode(message, self._buffer, self._checksum)]
         self.unpack(payload)
         return payload

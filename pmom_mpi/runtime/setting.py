@@ -12,6 +12,7 @@ import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.bias.clipping import sample_clip
+from pmom_mpi.bias.compose import warnings
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.data import divide, heterogeneity, open_dataset
@@ -20,12 +21,10 @@ from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems import metrics
 from pmom_mpi.problems.base import Context, Problem, Solvable, Stateful
-from pmom_mpi.record.columns import statistic
 from pmom_mpi.record.recorder import check_place
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.one_process import OneProcess
-from pmom_mpi.wire import codec
 from pmom_mpi.words.errors import UserError, blame
 from pmom_mpi.words.nodes import Hosting
 from pmom_mpi.words.report import Report, Schema
@@ -130,8 +129,8 @@ class Setting:
         """The same with its schema: what a problem measures may depend on whether it is solved."""
         problem = self.problem
         share = problem.state.size if isinstance(problem, Stateful) else 0
-        statistics = tuple(statistic(name) for name in self.pipeline.statistics)
-        schema = Schema(problem.metrics, statistics, problem.evaluation, share, "w" if self.config.downlink else "x")
+        point = "w" if self.config.downlink else "x"
+        schema = Schema(problem.metrics, self.pipeline.statistics, problem.evaluation, share, point)
         return Setting(self.source, self.config, problem, self.pipeline, self.hosting, schema, self.facts)
 
     def errands(self) -> tuple[Evaluation, ...]:
@@ -144,12 +143,9 @@ class Setting:
         config, dtype = self.config, np.dtype(self.config.dtype)
         way: Downlink = Dense(dtype)
         if config.downlink:
-            pipeline = Pipeline(config.downlink, self.problem.layout, dtype, config.seed)
+            pipeline = Pipeline(config.downlink, self.problem.layout, dtype, config.seed, "downlink")
             server = config.nodes  # random draws as those of one more node
-            way = Compressed(
-                self.problem.initial_point(), lambda change, k: pipeline.apply(change, server, k)[0],
-                codec.max_bytes(self.problem.layout.dimension, dtype), config.wire.checksum,
-            )  # fmt: skip
+            way = Compressed(self.problem.initial_point(), pipeline, server, config.wire.checksum)
         return Companion(way, self.problem) if isinstance(self.problem, Stateful) else way
 
     def worker(self, worker: int) -> Worker:
@@ -163,7 +159,13 @@ class Setting:
     @property
     def capacity(self) -> int:
         """The size of the largest payload of a node, in bytes."""
-        return codec.max_bytes(self.problem.layout.dimension, self.pipeline.dtype)
+        return self.pipeline.max_bytes()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is not forbidden and hardly meant, a line each."""
+        layout = self.problem.layout
+        return warnings(self.pipeline.stages, layout, "bias") + warnings(self.config.downlink, layout, "downlink")
 
 
 def ready(config: Raw, overrides: Iterable[str] = ()) -> Setting:
@@ -182,7 +184,8 @@ def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
     setting = ready(config, overrides)
     checked, dimension = setting.config, setting.problem.layout.dimension
     setting.problem.initial_point()
-    setting.downlink()
+    with blame(setting.source.name):
+        setting.downlink()
     with blame(f"{setting.source.name}: output"):
         check_place(checked.output, overwrite=True)
     lines = [
@@ -192,7 +195,8 @@ def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
         f"momentum: {checked.momentum}",
         f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if os.path.exists(checked.output) else ""),
     ]
-    return lines + [f"data: {name} = {value:.4g}" for name, value in setting.facts.items()]
+    lines += [f"data: {name} = {value:.4g}" for name, value in setting.facts.items()]
+    return lines + setting.warnings
 
 
 def _hosted(ranks: Ranks, nodes: int) -> range:
@@ -219,6 +223,4 @@ def _sample_clip(config: Config, problem: Problem) -> float | None:
     if tau is not None and not getattr(problem, "clips_samples", False):
         kind = type(problem).__name__
         raise UserError(f"bias[0]: clip_per_sample: problem {kind} cannot clip single samples; mlp can")
-    if sample_clip(config.downlink) is not None:
-        raise UserError("downlink[0]: clip_per_sample clips gradients of samples; a model's change has none")
     return tau

@@ -8,10 +8,9 @@ import zlib
 
 import numpy as np
 
-from pmom_mpi.kernels.rice_read import rice_scatter_add
 from pmom_mpi.wire import supports
 from pmom_mpi.wire.message import Everything, Message, WireError
-from pmom_mpi.wire.supports import Section
+from pmom_mpi.wire.supports import EverythingCodec, IndexCodec, Section
 from pmom_mpi.wire.values import CODECS
 from pmom_mpi.wire.values.raw import Raw
 
@@ -24,20 +23,22 @@ CHECKSUM = 1
 """The flag of a payload that ends in the CRC-32 of all bytes before."""
 
 _CHECKSUM_SIZE = 4
-_SMALL_FIELDS = 64
-"""Room for what codecs write besides values: scales, counts, shapes of small models."""
 
 if sys.byteorder != "little":
     raise ImportError("pmom_mpi.wire writes and reads memory as it is and needs a little-endian machine")
 
 
 def max_bytes(dimension: int, dtype: np.dtype | type) -> int:
-    """Enough bytes for any encoded message of R^d, to make buffers once.
+    """Enough bytes for any message of R^d whose values are as they are (`Raw`), to make buffers once.
 
-    Indices never cost more than a bitmap, values never more than themselves as float32 (or as ``dtype``, if wider).
+    What the messages of a bias pipeline can take says `pmom_mpi.bias.pipeline.Pipeline.max_bytes`.
     """
-    values = dimension * max(np.dtype(dtype).itemsize, 4)
-    return HEADER.size + (dimension + 7) // 8 + values + _SMALL_FIELDS + _CHECKSUM_SIZE
+    return frame(supports.max_size(dimension, dimension) + Raw.max_size(dimension, dtype))
+
+
+def frame(sections: int) -> int:
+    """The bytes of a payload with a checksum whose support and values take so many."""
+    return HEADER.size + sections + _CHECKSUM_SIZE
 
 
 def dense_values(out: np.ndarray, dimension: int, dtype: np.dtype | type) -> np.ndarray:
@@ -55,7 +56,7 @@ def encode(message: Message, out: np.ndarray, checksum: bool = False) -> int:
     ----------
     message : Message
     out : ndarray of uint8, contiguous
-        Where to; `max_bytes` are always enough.
+        Where to; as many bytes as `bits` says, and 4 for a checksum.
     checksum : bool
         Append a CRC-32 that `decode` and `add` verify.
 
@@ -65,13 +66,13 @@ def encode(message: Message, out: np.ndarray, checksum: bool = False) -> int:
         How many bytes were written.
     """
     count = _check(message)
-    plan = supports.plan(message.support, message.dimension)
+    index, plan = supports.plan(message.support, message.dimension)
     values = HEADER.size + plan.size
     end = values + message.values.size()
     if end + _CHECKSUM_SIZE * checksum > out.size:
         raise ValueError(f"the payload takes {end + _CHECKSUM_SIZE * checksum} bytes, the buffer has {out.size}")
     flags = CHECKSUM if checksum else 0
-    HEADER.pack_into(out.data, 0, MAGIC, VERSION, flags, plan.code, message.values.code, 0, message.dimension, count)
+    HEADER.pack_into(out.data, 0, MAGIC, VERSION, flags, index.code, message.values.code, 0, message.dimension, count)
     plan.write(out[HEADER.size : values])
     message.values.write(out[values:end])
     if checksum:
@@ -85,9 +86,9 @@ def decode(payload: np.ndarray) -> Message:
 
     Its arrays may be views of ``payload`` (uint8, contiguous). Raises `WireError` for bytes that are no payload.
     """
-    section, code, coded = _parse(payload)
+    index, section, code, coded = _parse(payload)
     values = CODECS[code].read(code, coded, section.count)
-    return Message(section.dimension, section.support(), values)
+    return Message(section.dimension, index.support(section), values)
 
 
 def add(payload: np.ndarray, total: np.ndarray) -> None:
@@ -103,19 +104,10 @@ def add(payload: np.ndarray, total: np.ndarray) -> None:
     WireError
         When the bytes are no payload for this d. ``total`` may then hold a part of the sum; nothing outside is touched.
     """
-    section, code, coded = _parse(payload)
+    index, section, code, coded = _parse(payload)
     if section.dimension != total.size:
         raise WireError(f"payload is for d = {section.dimension}, not {total.size}")
-    codec = CODECS[code]
-    if section.code == supports.EVERYTHING:
-        codec.add_section(code, coded, section.count, total)
-        return
-    values = codec.read(code, coded, section.count)
-    if section.code == supports.RICE and isinstance(values, Raw):
-        if not rice_scatter_add(section.data, values.array, total):
-            raise WireError(f"indices do not stay below d = {total.size}")
-    else:
-        values.add_at(section.indices(), total)
+    index.add(section, CODECS[code], code, coded, total)
 
 
 def to_dense(message: Message, out: np.ndarray) -> None:
@@ -141,10 +133,10 @@ def sections(payload: np.ndarray) -> dict[str, int | str]:
     >>> sections(out[:size])
     {'support': 'raw', 'values': 'Raw', 'header_bits': 128, 'index_bits': 32, 'value_bits': 32, 'checksum_bits': 0}
     """
-    section, code, coded = _parse(payload)
+    index, section, code, coded = _parse(payload)
     checksum = int(payload[3]) & CHECKSUM
     return {
-        "support": supports.NAMES[section.code],
+        "support": index.name,
         "values": CODECS[code].__name__,
         "header_bits": 8 * HEADER.size,
         "index_bits": 8 * section.size,
@@ -156,7 +148,8 @@ def sections(payload: np.ndarray) -> dict[str, int | str]:
 def bits(message: Message) -> int:
     """How many bits `encode` will write, without writing them (and without checksum)."""
     _check(message)
-    return 8 * (HEADER.size + supports.plan(message.support, message.dimension).size + message.values.size())
+    _, plan = supports.plan(message.support, message.dimension)
+    return 8 * (HEADER.size + plan.size + message.values.size())
 
 
 def _check(message: Message) -> int:
@@ -172,8 +165,8 @@ def _check(message: Message) -> int:
     return count
 
 
-def _parse(payload: np.ndarray) -> tuple[Section, int, np.ndarray]:
-    """Header, checksum and support of a payload: its support section, value code, and value section."""
+def _parse(payload: np.ndarray) -> tuple[type[IndexCodec], Section, int, np.ndarray]:
+    """Header, checksum and support of a payload: index codec, support section, value code, and value section."""
     if payload.size < HEADER.size:
         raise WireError(f"{payload.size} bytes are too few for a header")
     magic, version, flags, support, code, reserved, dimension, count = HEADER.unpack_from(payload.data)
@@ -183,7 +176,7 @@ def _parse(payload: np.ndarray) -> tuple[Section, int, np.ndarray]:
         raise WireError(f"payload of format version {version}; this program reads {VERSION}")
     if flags not in (0, CHECKSUM) or reserved or code not in CODECS:
         raise WireError(f"unknown flags {flags}, reserved bytes {reserved} or value code {code}")
-    if CODECS[code].dense_only and support != supports.EVERYTHING:
+    if CODECS[code].dense_only and support != EverythingCodec.code:
         raise WireError(f"values of code {code} need the support of everything, not {support}")
     end = payload.size
     if flags & CHECKSUM:
@@ -191,5 +184,5 @@ def _parse(payload: np.ndarray) -> tuple[Section, int, np.ndarray]:
         if end < HEADER.size or zlib.crc32(payload[:end].data) != int.from_bytes(payload[end:].tobytes(), "little"):
             raise WireError("checksum does not match: the payload was damaged")
     body = payload[HEADER.size : end]
-    section = Section.find(support, dimension, count, body)
-    return section, code, body[section.size :]
+    index, section = supports.find(support, dimension, count, body)
+    return index, section, code, body[section.size :]

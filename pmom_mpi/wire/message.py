@@ -44,6 +44,9 @@ class Seeded:
     count: int
 
 
+Support = Everything | Indices | Seeded
+
+
 @dataclass(slots=True)
 class Message:
     """A vector of R^d as its sender describes it: which coordinates carry values, and these values, coded.
@@ -65,5 +68,5 @@ class Message:
     """
 
     dimension: int
-    support: Everything | Indices | Seeded
+    support: Support
     values: Values

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import inspect
 import typing
 from typing import Any
 
@@ -42,6 +43,7 @@ BIAS = {
     "clip_smooth": "pmom_mpi.bias.clipping:ClipSmooth",
     "clip_adaptive": "pmom_mpi.bias.clipping:ClipAdaptive",
     "normalize": "pmom_mpi.bias.clipping:Normalize",
+    "scale": "pmom_mpi.bias.scale:Scale",
     "gaussian_noise": "pmom_mpi.bias.noise:GaussianNoise",
     "local_momentum": "pmom_mpi.bias.local_momentum:LocalMomentum",
     "ef14": "pmom_mpi.bias.feedback:EF14",
@@ -155,6 +157,9 @@ def _find(table: dict[str, str], where: str, kind: str) -> type:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{where}.kind: cannot import {kind!r}: {error}") from None
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise UserError(f"{where}.kind: {kind!r} must have a method {missing}, as its base class says")
     if not dataclasses.is_dataclass(found) or not isinstance(found, type):
         raise UserError(f"{where}.kind: {kind!r} is not a dataclass, so its keys are unknown")
     return found

@@ -25,8 +25,8 @@ class Stream(IntEnum):
     DROPOUT = 9
 
 
-def generator(seed: int, stream: Stream, node: int = 0, iteration: int = 0) -> np.random.Generator:
-    """A numpy generator of its own for this (seed, stream, node, iteration).
+def generator(seed: int, stream: Stream, node: int = 0, iteration: int = 0, *parts: int) -> np.random.Generator:
+    """A numpy generator of its own for this (seed, stream, node, iteration), and these parts if there are several.
 
     Examples
     --------
@@ -35,11 +35,11 @@ def generator(seed: int, stream: Stream, node: int = 0, iteration: int = 0) -> n
     >>> bool((a == b).all())
     True
     """
-    sequence = np.random.SeedSequence([seed, int(stream), node, iteration])
+    sequence = np.random.SeedSequence([seed, int(stream), node, iteration], spawn_key=parts)
     return np.random.Generator(np.random.Philox(sequence))
 
 
-def key(seed: int, stream: Stream, node: int = 0, iteration: int = 0) -> np.uint64:
-    """A 64-bit key for the counter-based generators in ``kernels``."""
-    sequence = np.random.SeedSequence([seed, int(stream), node, iteration])
+def key(seed: int, stream: Stream, node: int = 0, iteration: int = 0, *parts: int) -> np.uint64:
+    """A 64-bit key for the counter-based generators in ``kernels``, one for every part where there are several."""
+    sequence = np.random.SeedSequence([seed, int(stream), node, iteration], spawn_key=parts)
     return sequence.generate_state(1, np.uint64)[0]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.base import Sparsifier, Step
 from pmom_mpi.wire.codec import to_dense
 from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.words.layout import Layout
@@ -25,14 +25,15 @@ def vectors(dtype, size=SIZES, magnitude=1e4):
     return hnp.arrays(dtype, size, elements=entries)
 
 
-def step_for(vector, layout=None, iteration=0, seed=0, node=0):
-    return Step(node, iteration, seed, layout or Layout.flat(vector.size))
+def step_for(vector, layout=None, iteration=0, seed=0, node=0, turn=0):
+    return Step(node, iteration, seed, layout or Layout.flat(vector.size), turn=turn)
 
 
 def sent(compressor, vector, step=None):
     """What the receiver sees of ``vector``, as float64."""
     step = step or step_for(vector)
-    if hasattr(compressor, "compress"):
+    step.memory = step.memory or compressor.init(step.layout, vector.dtype)
+    if isinstance(compressor, Sparsifier):
         message, _ = compressor.compress(vector, step)
     else:
         values, _ = compressor.quantize(vector, step)

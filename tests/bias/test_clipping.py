@@ -21,8 +21,8 @@ DTYPES = (np.float32, np.float64)
 BOUNDARIES = list(LAYOUT.offsets[1:-1])
 
 
-def step(state=None):
-    return Step(0, 0, 0, LAYOUT, {} if state is None else state)
+def step(memory=None):
+    return Step(0, 0, 0, LAYOUT, {} if memory is None else memory)
 
 
 def gradients(bound=1e6):
@@ -36,7 +36,7 @@ def gradients(bound=1e6):
 
 def applied(stage, gradient):
     found = gradient.copy()
-    return found, stage.apply(found, step())
+    return found, stage.apply(found, step(stage.init(LAYOUT, gradient.dtype)))
 
 
 def tolerance(gradient):
@@ -140,7 +140,7 @@ def test_normalize_the_whole(gradient):
 def test_divergence_stays_visible(stage, bad, dtype):
     gradient = np.ones(LAYOUT.dimension, dtype)
     gradient[5] = bad
-    stage.apply(gradient, step())
+    stage.apply(gradient, step(stage.init(LAYOUT, np.dtype(dtype))))
     assert not np.isfinite(gradient).all()
 
 
@@ -170,20 +170,22 @@ def test_normalize_float32_at_the_ends_of_its_range(size):
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=12), st.integers(1, 5), st.floats(0, 1))
 def test_adaptive_clip_follows_the_quantile_of_its_window(lengths, window, quantile):
-    stage, state = ClipAdaptive(quantile, window), {}
+    stage = ClipAdaptive(quantile, window)
+    memory = stage.init(LAYOUT, np.dtype(float))
     for k, length in enumerate(lengths):
         gradient = np.zeros(LAYOUT.dimension)
         gradient[2] = length
-        active, tau = stage.apply(gradient, step(state))
+        active, tau = stage.apply(gradient, step(memory))
         assert tau == pytest.approx(np.quantile(lengths[max(0, k + 1 - window) : k + 1], quantile))
         assert gradient[2] == pytest.approx(min(length, tau))
         assert active == (length > tau)
 
 
 def test_adaptive_clip_forgets_what_is_not_finite():
-    stage, state = ClipAdaptive(quantile=0.5, window=3), {}
+    stage = ClipAdaptive(quantile=0.5, window=3)
+    memory = stage.init(LAYOUT, np.dtype(float))
     for value in (1.0, np.nan, np.inf, 2.0):
-        _, tau = stage.apply(np.array([value]), step(state))
+        _, tau = stage.apply(np.array([value]), step(memory))
     assert tau == 1.5
 
 

@@ -6,6 +6,7 @@ from compressor_cases import vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pmom_mpi.bias.base import Feedback
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.wire import codec
 from pmom_mpi.words import registry
@@ -20,6 +21,7 @@ CASES = {
     "clip_smooth": [{"tau": 0.5}],
     "clip_adaptive": [{}],
     "normalize": [{}, {"scope": "global"}],
+    "scale": [{"factor": 0.5}],
     "gaussian_noise": [{"sigma": 0.1}],
     "local_momentum": [{"beta": 0.3}],
     "ef14": [{}],
@@ -43,7 +45,7 @@ every = pytest.mark.parametrize("raw", ALL, ids=lambda raw: " ".join(map(str, ra
 
 def pipeline_of(raw, dimension, dtype=np.float32, seed=0):
     stages = [registry.build(registry.BIAS, "bias[0]", raw)]
-    if hasattr(stages[0], "around"):
+    if isinstance(stages[0], Feedback):
         stages.append(registry.build(registry.BIAS, "bias[1]", {"kind": "top_k"} | HALF))
     rows = dimension // 5
     layout = Layout(("w", "b"), ((rows, 4), (dimension - 4 * rows,)))
@@ -53,7 +55,7 @@ def pipeline_of(raw, dimension, dtype=np.float32, seed=0):
 def payload_of(pipeline, vector, node=0, iteration=0):
     message, statistics = pipeline.apply(vector.copy(), node, iteration)
     assert len(statistics) == len(pipeline.statistics)
-    out = np.empty(codec.max_bytes(vector.size, vector.dtype), np.uint8)
+    out = np.empty(pipeline.max_bytes(), np.uint8)
     seen = np.empty_like(vector)
     codec.to_dense(message, seen)
     return out[: codec.encode(message, out)], seen

@@ -48,7 +48,9 @@ def test_the_warm_start_approaches_the_best_approximation():
 
 def test_factors_and_nothing_else_travel():
     vector = gradient(3, np.float32)
-    message, _ = PowerSGD(rank=2).compress(vector, step_for(vector, LAYOUT))
+    step = step_for(vector, LAYOUT)
+    step.memory = PowerSGD(rank=2).init(LAYOUT, vector.dtype)
+    message, _ = PowerSGD(rank=2).compress(vector, step)
     numbers = 2 * (40 + 30) + 2 * (8 + 15) + (3 + 40 + 4 + 5)
     parts = 4  # c, w1, b1 with w2 and b2, k
     assert bits(message) == 32 * numbers + 8 * (16 + 4 + 12 * parts)

@@ -56,17 +56,17 @@ def test_the_largest_magnitude_is_exact_under_the_max_norm():
 
 def test_constants_of_the_theory():
     layout = Layout.flat(10_000)
-    assert QSGD(levels=1, bucket=None).omega(layout) == pytest.approx(100)
-    assert QSGD(levels=7, bucket=512).omega(layout) == pytest.approx(512 / 196)
-    assert QSGD(levels=7, bucket=512).omega(Layout.flat(4)) == pytest.approx(4 / 196)
-    assert TernGrad().omega(layout) == pytest.approx(49.5)
+    assert QSGD(levels=1, bucket=None).theory(layout).omega == pytest.approx(100)
+    assert QSGD(levels=7, bucket=512).theory(layout).omega == pytest.approx(512 / 196)
+    assert QSGD(levels=7, bucket=512).theory(Layout.flat(4)).omega == pytest.approx(4 / 196)
+    assert TernGrad().theory(layout).omega == pytest.approx(49.5)
 
 
 def test_terngrads_variance_is_its_formula_and_reaches_the_bound():
     vector = np.full(26, 1 / (1 + np.sqrt(26)), np.float32)
     vector[3] = -1
     errors = [squared(sent(TernGrad(), vector, step_for(vector, iteration=i)) - vector) for i in range(3000)]
-    assert np.mean(errors) == pytest.approx(TernGrad().omega(Layout.flat(26)) * squared(vector), rel=0.05)
+    assert np.mean(errors) == pytest.approx(TernGrad().theory(Layout.flat(26)).omega * squared(vector), rel=0.05)
 
 
 @pytest.mark.parametrize("compressor", [QSGD(), Natural(), TernGrad()])

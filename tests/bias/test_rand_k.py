@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from compressor_cases import sent, step_for
 
+from pmom_mpi.bias.dithering import QSGD
 from pmom_mpi.bias.rand_k import RandK
-from pmom_mpi.bias.rounding import rounding_key
 from pmom_mpi.wire.codec import bits, encode, max_bytes
 from pmom_mpi.wire.message import Seeded
 from pmom_mpi.words.errors import UserError
@@ -40,9 +40,9 @@ def test_nodes_and_iterations_draw_different_coordinates():
 def test_a_quantizer_behind_it_has_draws_of_its_own():
     step = step_for(VECTOR)
     message, _ = RandK(k=5).compress(VECTOR, step)
-    assert rounding_key(step) != message.support.key
+    assert QSGD().key(step) != message.support.key
 
 
 def test_k_above_d_is_the_users_error():
-    with pytest.raises(UserError, match=r"rand_k\.k: 6 is more than d = 5"):
-        RandK(k=6).check(Layout.flat(5))
+    with pytest.raises(UserError, match=r"^downlink\[1\]\.k: 6 is more than d = 5"):
+        RandK(k=6).check((), Layout.flat(5), "downlink[1]")

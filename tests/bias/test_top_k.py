@@ -23,7 +23,7 @@ def test_equals_the_published_vector_contracts_and_is_idempotent(dtype, data):
     k = data.draw(st.integers(1, vector.size))
     found = sent(TopK(k=k), vector)
     np.testing.assert_array_equal(found, published(vector, k))
-    alpha = TopK(k=k).alpha(Layout.flat(vector.size))
+    alpha = TopK(k=k).theory(Layout.flat(vector.size)).alpha
     assert squared(found - vector) <= (1 - alpha) * squared(vector) * (1 + 1e-12)
     np.testing.assert_array_equal(sent(TopK(k=k), found.astype(dtype)), found)
 
@@ -34,7 +34,7 @@ def test_layer_by_layer(vector, k):
     found = sent(TopK(k=k, scope="layer"), vector, step_for(vector, layout))
     parts = [vector[:20], vector[20:23], vector[23:]]
     np.testing.assert_array_equal(found, np.concatenate([published(p, min(k, p.size)) for p in parts]))
-    assert TopK(k=k, scope="layer").alpha(layout) == pytest.approx(min(k / 20, 1.0))
+    assert TopK(k=k, scope="layer").theory(layout).alpha == pytest.approx(min(k / 20, 1.0))
 
 
 def test_ties_all_stay_and_are_counted():
@@ -68,8 +68,8 @@ def test_k_equal_to_d_sends_everything():
 
 
 def test_k_above_d_is_the_users_error():
-    with pytest.raises(UserError, match=r"top_k\.k: 6 is more than d = 5"):
-        TopK(k=6).check(Layout.flat(5))
+    with pytest.raises(UserError, match=r"^bias\[0\]\.k: 6 is more than d = 5"):
+        TopK(k=6).check((), Layout.flat(5), "bias[0]")
 
 
 @pytest.mark.parametrize("bad", [{}, {"k": 1, "fraction": 0.5}, {"k": 0}, {"fraction": 0}, {"fraction": 1.5}])

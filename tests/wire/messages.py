@@ -40,13 +40,13 @@ def levels(rng: np.random.Generator, count: int, entropy: bool = False) -> Level
     return Levels(codes, rng.random(-(-count // bucket)).astype(np.float32), bucket, s, entropy)
 
 
-def low_rank(rng: np.random.Generator, count: int) -> LowRank:
+def low_rank(rng: np.random.Generator, count: int, dtype: type = np.float32) -> LowRank:
     if count < 12:
-        return LowRank([some_floats(rng, count)])
+        return LowRank([some_floats(rng, count).astype(dtype)])
     rows, columns = 3, count // 4
-    left = rng.standard_normal((rows, 1)).astype(np.float32)
-    right = rng.standard_normal((columns, 1)).astype(np.float32)
-    return LowRank([(left, right), some_floats(rng, count - rows * columns)])
+    left = rng.standard_normal((rows, 1)).astype(dtype)
+    right = rng.standard_normal((columns, 1)).astype(dtype)
+    return LowRank([(left, right), some_floats(rng, count - rows * columns).astype(dtype)])
 
 
 MAKERS = {
@@ -62,6 +62,7 @@ MAKERS = {
     "natural": lambda rng, m: Natural(rng.integers(0, 512, m).astype(np.uint16)),
     "ternary": lambda rng, m: Ternary(rng.integers(-1, 2, m).astype(np.int8), -0.4),
     "low_rank": low_rank,
+    "low_rank64": lambda rng, m: low_rank(rng, m, np.float64),
 }
 
 
@@ -78,7 +79,9 @@ def messages(draw, largest: int = 3000) -> Message:
     """Any message: any codec on any support, d = 1, empty and full supports included."""
     kind = draw(st.sampled_from(sorted(MAKERS)))
     dimension = draw(st.one_of(st.integers(1, 40), st.integers(1, largest)))
-    support = "everything" if kind == "low_rank" else draw(st.sampled_from(["everything", "indices", "seeded"]))
+    support = (
+        "everything" if kind.startswith("low_rank") else draw(st.sampled_from(["everything", "indices", "seeded"]))
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     if support == "everything":
         return Message(dimension, Everything(), MAKERS[kind](rng, dimension))

@@ -148,11 +148,11 @@ def read_ternary(section: bytes, m: int) -> list[np.float32]:
     return [scale * np.float32((0, 1, -1)[digit]) for digit in digits]
 
 
-def read_low_rank(section: bytes, m: int) -> list[np.float32]:
+def read_low_rank(section: bytes, m: int, dtype: str) -> list[np.floating]:
     parts = struct.unpack_from("<I", section)[0]
     shapes = [struct.unpack_from("<III", section, 4 + 12 * p) for p in range(parts)]
-    numbers = iter(np.frombuffer(section, "<f4", offset=4 + 12 * parts))
-    values: list[np.float32] = []
+    numbers = iter(np.frombuffer(section, dtype, offset=4 + 12 * parts))
+    values: list[np.floating] = []
     for rows, columns, rank in shapes:
         if rank == 0:
             values += [next(numbers) for _ in range(rows)]
@@ -179,5 +179,6 @@ VALUES = {
     8: lambda section, m: read_levels(section, m, coded=True),
     9: read_natural,
     10: read_ternary,
-    11: read_low_rank,
+    11: lambda section, m: read_low_rank(section, m, "<f4"),
+    12: lambda section, m: read_low_rank(section, m, "<f8"),
 }

@@ -20,7 +20,7 @@ BYTES = dict(deadline=None, max_examples=300)
 
 
 def payload_of(message: Message, checksum: bool = False) -> np.ndarray:
-    out = np.full(max_bytes(message.dimension, np.float64) + 8 * message.dimension, 0xAA, np.uint8)
+    out = np.full(bits(message) // 8 + 4 + 64, 0xAA, np.uint8)
     size = encode(message, out, checksum)
     assert (out[size:] == 0xAA).all(), "encode wrote behind the payload"
     return out[:size].copy()

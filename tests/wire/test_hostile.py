@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from pmom_mpi.kernels.rice import BLOCK
 from pmom_mpi.wire.codec import HEADER, MAGIC, VERSION, add, decode, encode
-from pmom_mpi.wire.message import Indices, Message, WireError
-from pmom_mpi.wire.supports import BITMAP, EVERYTHING, RAW, RICE, SEEDED
-from pmom_mpi.wire.values import CODECS, Raw
+from pmom_mpi.wire.message import Everything, Indices, Message, WireError
+from pmom_mpi.wire.supports import CODECS as SUPPORTS
+from pmom_mpi.wire.values import CODECS, LowRank, Raw
 
 from .messages import messages
 from .test_codec import payload_of
 
+EVERYTHING, RAW, BITMAP, RICE, SEEDED = sorted(SUPPORTS)
 GUARD = 4096
 FUZZ = dict(deadline=None, max_examples=500)
 
@@ -130,4 +131,29 @@ def test_header_errors_say_what_is_wrong(change, message):
     for position, byte in change.items():
         payload[position] = byte
     with pytest.raises(WireError, match=message):
+        decode(payload)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape", [(2, 2, 2), (6, 2, 0), (2**31, 2**31, 1), (4, 4, 2**32 - 1), (12, 1, 0), (11, 1, 0), (0, 0, 9)]
+)
+def test_shapes_of_factors_that_lie(dtype, shape):
+    parts = LowRank([(np.ones((3, 1), dtype), np.ones((3, 1), dtype)), np.ones(3, dtype)])
+    payload = payload_of(Message(12, Everything(), parts))
+    assert payload[5] == (11 if dtype == np.float32 else 12)
+    for part in (20, 32):
+        wrong = payload.copy()
+        wrong[part : part + 12] = np.array(shape, "<u4").view(np.uint8)
+        try_both(wrong, 12)
+        with pytest.raises(WireError):
+            decode(wrong)
+
+
+@pytest.mark.parametrize("code, other", [(11, 12), (12, 11)])
+def test_factors_of_one_type_are_not_read_as_the_other(code, other):
+    parts = LowRank([np.ones(12, np.float32 if code == 11 else np.float64)])
+    payload = payload_of(Message(12, Everything(), parts))
+    payload[5] = other
+    with pytest.raises(WireError, match="bytes where"):
         decode(payload)

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from pmom_mpi.wire.codec import decode, encode
 from pmom_mpi.wire.message import Everything, Message
-from pmom_mpi.wire.values import FP8, BFloat16, Half, Levels, LowRank, Natural, Raw, Signs, Ternary
+from pmom_mpi.wire.values import (
+    CODECS,
+    FP8,
+    BFloat16,
+    Half,
+    Levels,
+    LowRank,
+    Natural,
+    Raw,
+    Signs,
+    Ternary,
+    register,
+)  # fmt: skip
 from pmom_mpi.wire.values.casts import e4m3
+from pmom_mpi.words.errors import UserError
+
+from .messages import messages
 
 ALL_WORDS = np.arange(2**16, dtype=np.uint32).astype(np.uint16)
 
@@ -124,9 +140,60 @@ def test_low_rank_takes_strided_factors():
         lambda: Ternary(np.array([2], np.int8)),
         lambda: LowRank([(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32))]),
         lambda: LowRank([(np.ones((9, 1), np.float32), np.ones((9, 2), np.float32))]),
-        lambda: LowRank([np.ones(3)]),
+        lambda: LowRank([np.ones(3), np.ones(3, np.float32)]),
+        lambda: LowRank([(np.ones((9, 1)), np.ones((9, 1), np.float32))]),
     ],
 )
 def test_data_that_is_none_is_refused(wrong):
     with pytest.raises(ValueError):
         wrong()
+
+
+def test_low_rank_in_float64_keeps_every_bit():
+    rng = np.random.default_rng(0)
+    left, right, rest = rng.standard_normal((30, 2)), rng.standard_normal((20, 2)), rng.standard_normal(7)
+    values = LowRank([(left, right), rest])
+    out = np.zeros(2000, np.uint8)
+    found = decode(out[: encode(Message(607, Everything(), values), out)]).values
+    assert found.code == 12
+    for total in (dense(values, np.float64), dense(found, np.float64)):
+        np.testing.assert_array_equal(total[:600], (left[:, :1] * right[:, 0] + left[:, 1:] * right[:, 1]).ravel())
+        np.testing.assert_array_equal(total[600:], rest)
+
+
+@settings(max_examples=300)
+@given(messages())
+def test_no_values_take_more_than_their_codec_says(message):
+    values, count = message.values, message.values.count
+    most = {
+        Raw: lambda: Raw.max_size(count, values.array.dtype),
+        Signs: lambda: Signs.max_size(count, values.scale.size),
+        Levels: lambda: Levels.max_size(count, values.bucket, values.levels),
+        LowRank: lambda: LowRank.max_size(
+            [(*(a.shape[0] for a in part), part[0].shape[1]) if isinstance(part, tuple) else (part.size, 1, 0)
+             for part in values.parts], np.float64 if values.code == 12 else np.float32),
+    }.get(type(values), lambda: type(values).max_size(count))()  # fmt: skip
+    assert values.size() <= most
+    if not (isinstance(values, Levels) and values.code == 8):
+        assert values.size() == most
+    assert values.nominal_bits() <= 8 * most
+
+
+def test_the_codes_of_built_in_codecs_are_not_for_others():
+    class Mine(Natural):
+        value_codes = (42,)
+
+    with pytest.raises(UserError, match=r"Mine: value code 42 is not one of 128 to 255"):
+        register(Mine)
+    Mine.value_codes = (200,)
+    register(Mine)
+    try:
+        assert register(Mine) is CODECS[200]
+
+        class Other(Natural):
+            value_codes = (200,)
+
+        with pytest.raises(UserError, match=r"Other: value code 200 is that of .*Mine"):
+            register(Other)
+    finally:
+        del CODECS[200]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.values.base import CODECS, Values, register
 from pmom_mpi.wire.values.casts import FP8, BFloat16, Half
 from pmom_mpi.wire.values.levels import Levels
 from pmom_mpi.wire.values.low_rank import LowRank
@@ -11,9 +11,7 @@ from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.wire.values.signs import Signs
 from pmom_mpi.wire.values.ternary import Ternary
 
-__all__ = ["CODECS", "FP8", "BFloat16", "Half", "Levels", "LowRank", "Natural", "Raw", "Signs", "Ternary", "Values"]
-
-_ALL: tuple[type[Values], ...] = (Raw, Half, BFloat16, FP8, Signs, Levels, Natural, Ternary, LowRank)
-
-CODECS: dict[int, type[Values]] = {code: codec for codec in _ALL for code in codec.value_codes}
-"""From the value code of a header to the class that reads it."""
+__all__ = [
+    "CODECS", "FP8", "BFloat16", "Half", "Levels", "LowRank", "Natural", "Raw", "Signs", "Ternary", "Values",
+    "register",
+]  # fmt: skip

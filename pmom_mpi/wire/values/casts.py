@@ -13,7 +13,7 @@ import numpy as np
 
 from pmom_mpi.kernels.pack import bfloat16_add, half_add, table_add
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.values.base import Values, register
 
 
 @dataclass(slots=True)
@@ -31,17 +31,26 @@ class _Words(Values):
         return self.bits.size
 
     def size(self) -> int:
-        return self.bits.nbytes
+        return self.max_size(self.count)
+
+    @classmethod
+    def max_size(cls, count: int) -> int:
+        """Bytes of ``count`` values."""
+        return 2 * count
+
+    def nominal_bits(self) -> float:
+        return 16.0 * self.count
 
     def write(self, out: np.ndarray) -> None:
         copy_bytes(self.bits, out)
 
     @classmethod
     def read(cls, code: int, section: np.ndarray, count: int) -> _Words:
-        expect(section, 2 * count, "value")
+        expect(section, cls.max_size(count), "value")
         return cls(aligned(section, "<u2"))
 
 
+@register
 @dataclass(slots=True)
 class Half(_Words):
     """IEEE 754 binary16.
@@ -58,6 +67,7 @@ class Half(_Words):
         half_add(self.bits, total)
 
 
+@register
 @dataclass(slots=True)
 class BFloat16(_Words):
     """The upper 16 bits of float32.
@@ -74,6 +84,7 @@ class BFloat16(_Words):
         bfloat16_add(self.bits, total)
 
 
+@register
 @dataclass(slots=True)
 class FP8(_Words):
     """OCP 8-bit floating point E4M3 (no infinities, 0x7F and 0xFF are NaN, largest 448), times a scale a message.
@@ -96,8 +107,12 @@ class FP8(_Words):
             raise ValueError(f"FP8 holds a uint8 vector, not {self.bits.dtype}")
         self.scale = float(np.float32(self.scale))
 
-    def size(self) -> int:
-        return 4 + self.bits.size
+    @classmethod
+    def max_size(cls, count: int) -> int:
+        return 4 + count
+
+    def nominal_bits(self) -> float:
+        return 8.0 * self.count
 
     def write(self, out: np.ndarray) -> None:
         copy_bytes(np.array([self.scale], "<f4"), out[:4])
@@ -105,7 +120,7 @@ class FP8(_Words):
 
     @classmethod
     def read(cls, code: int, section: np.ndarray, count: int) -> FP8:
-        expect(section, 4 + count, "value")
+        expect(section, cls.max_size(count), "value")
         return cls(section[4:], float(aligned(section[:4], "<f4")[0]))
 
     def add(self, total: np.ndarray) -> None:

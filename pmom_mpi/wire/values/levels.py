@@ -7,6 +7,7 @@ is NaN or infinite travels as it is and spoils its bucket; levels themselves are
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,14 +17,15 @@ from pmom_mpi.kernels.pack import bits_read, bits_write, levels_add, levels_add_
 from pmom_mpi.kernels.rice_read import rice_numbers
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
 from pmom_mpi.wire.message import WireError
-from pmom_mpi.wire.supports import Plan, rice_plan, rice_section
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.rice import Plan, rice_plan, rice_section
+from pmom_mpi.wire.values.base import Values, register
 
 MAX_LEVELS = 32767
 _PACKED, _RICE = 7, 8
 _HEAD = 8
 
 
+@register
 @dataclass(slots=True)
 class Levels(Values):
     """``norms[j // bucket] / levels * codes[j]``, in float32.
@@ -81,6 +83,14 @@ class Levels(Values):
     def size(self) -> int:
         coded = self._plan.size if self._plan else _packed_size(self.count, self.levels)
         return _HEAD + self.norms.nbytes + coded
+
+    @classmethod
+    def max_size(cls, count: int, bucket: int, levels: int) -> int:
+        """Bytes of ``count`` packed levels; entropy-coded they never take more."""
+        return _HEAD + 4 * -(-count // bucket) + _packed_size(count, levels)
+
+    def nominal_bits(self) -> float:
+        return self.count * math.log2(2 * self.levels + 1) + 8 * self.norms.nbytes
 
     def write(self, out: np.ndarray) -> None:
         copy_bytes(np.array([self.bucket, self.levels], "<u4"), out[:_HEAD])

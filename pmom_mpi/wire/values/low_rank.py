@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,24 +11,30 @@ import numpy as np
 from pmom_mpi.kernels.pack import outer_add
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
 from pmom_mpi.wire.message import WireError
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.values.base import Values, register
+
+_DTYPES: dict[int, np.dtype] = {11: np.dtype("<f4"), 12: np.dtype("<f8")}
+
+Shape = tuple[int, int, int]
+"""Rows, columns and rank of a part; a vector has rank 0 and one column."""
 
 Part = np.ndarray | tuple[np.ndarray, np.ndarray]
 
 
+@register
 @dataclass(slots=True)
 class LowRank(Values):
     """The flat vector as consecutive parts, for the support of everything only.
 
     Vogels, Karimireddy, Jaggi 2019, "PowerSGD: practical low-rank gradient compression for distributed optimization".
-    Receivers add ``P @ Q.T`` line by line; no dense matrix is built. Every bit of the float32 numbers is kept.
+    Receivers add ``P @ Q.T`` line by line; no dense matrix is built. Every bit of the numbers is kept.
 
     Attributes
     ----------
     parts : list
-        In the vector's order: a pair (P, Q) of float32 arrays of shapes (rows, rank) and (columns, rank) for
-        the matrix P @ Q.T, or a float32 vector of values as they are. Factors must not be larger than what they
-        stand for, rank (rows + columns) <= rows columns: send such a matrix as a vector.
+        In the vector's order: a pair (P, Q) of arrays of shapes (rows, rank) and (columns, rank) for the matrix
+        P @ Q.T, or a vector of values as they are; all of them float32, or all float64. Factors must not be larger than
+        what they stand for, rank (rows + columns) <= rows columns: send such a matrix as a vector.
 
     Examples
     --------
@@ -40,27 +47,36 @@ class LowRank(Values):
 
     parts: list[Part] = field(repr=False)
 
-    value_codes: ClassVar[tuple[int, ...]] = (11,)
+    value_codes: ClassVar[tuple[int, ...]] = tuple(_DTYPES)
     dense_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for part in self.parts:
             arrays = part if isinstance(part, tuple) else (part,)
-            if any(array.dtype != np.float32 or array.ndim != len(arrays) for array in arrays):
-                raise ValueError("parts are float32: vectors, or pairs of matrices")
+            if any(array.dtype != self._dtype or array.ndim != len(arrays) for array in arrays):
+                raise ValueError("parts are vectors or pairs of matrices, all of them float32 or all float64")
         _check(self._shapes(), ValueError)
 
-    def _shapes(self) -> list[list[int]]:
-        """[rows, columns, rank] of each part; a vector has rank 0 and one column."""
-        shapes = []
+    @property
+    def _dtype(self) -> np.dtype:
+        first = self.parts[0] if self.parts else np.empty(0, np.float32)
+        dtype = first[0].dtype if isinstance(first, tuple) else first.dtype
+        return dtype if dtype == np.float64 else np.dtype(np.float32)
+
+    @property
+    def code(self) -> int:
+        return next(code for code, dtype in _DTYPES.items() if dtype == self._dtype)
+
+    def _shapes(self) -> list[Shape]:
+        shapes: list[Shape] = []
         for part in self.parts:
             if isinstance(part, tuple):
                 left, right = part
                 if left.shape[1] != right.shape[1]:
                     raise ValueError(f"factors of shapes {left.shape} and {right.shape} have different ranks")
-                shapes.append([left.shape[0], right.shape[0], left.shape[1]])
+                shapes.append((left.shape[0], right.shape[0], left.shape[1]))
             else:
-                shapes.append([part.size, 1, 0])
+                shapes.append((part.size, 1, 0))
         return shapes
 
     @property
@@ -68,8 +84,15 @@ class LowRank(Values):
         return sum(rows * columns for rows, columns, _ in self._shapes())
 
     def size(self) -> int:
-        shapes = self._shapes()
-        return 4 + 12 * len(shapes) + sum(_bytes(*shape) for shape in shapes)
+        return self.max_size(self._shapes(), self._dtype)
+
+    @classmethod
+    def max_size(cls, shapes: Sequence[Shape], dtype: np.dtype | type) -> int:
+        """Bytes of parts of these shapes and this type."""
+        return 4 + 12 * len(shapes) + np.dtype(dtype).itemsize * sum(_numbers(*shape) for shape in shapes)
+
+    def nominal_bits(self) -> float:
+        return 8.0 * self._dtype.itemsize * sum(_numbers(*shape) for shape in self._shapes())
 
     def write(self, out: np.ndarray) -> None:
         shapes = np.array(self._shapes(), "<u4").reshape(-1)
@@ -87,12 +110,12 @@ class LowRank(Values):
         position = 4 + 12 * parts
         if section.size < position:
             raise WireError(f"value section of {section.size} bytes has no room for {parts} shapes")
-        shapes = aligned(section[4:position], "<u4").reshape(-1, 3).tolist()
+        shapes = [tuple(shape) for shape in aligned(section[4:position], "<u4").reshape(-1, 3).tolist()]
         _check(shapes, WireError)
         if sum(rows * columns for rows, columns, _ in shapes) != count:
             raise WireError(f"the parts do not make {count} coordinates")
-        expect(section, position + sum(_bytes(*shape) for shape in shapes), "value")
-        numbers = aligned(section[position:], "<f4")
+        expect(section, cls.max_size(shapes, _DTYPES[code]), "value")
+        numbers = aligned(section[position:], _DTYPES[code])
         found: list[Part] = []
         position = 0
         for rows, columns, rank in shapes:
@@ -115,15 +138,16 @@ class LowRank(Values):
                 outer_add(np.ascontiguousarray(left), np.ascontiguousarray(right.T), total[position:end])
             else:
                 end = position + part.size
-                total[position:end] += part
+                target = total[position:end]
+                np.add(target, part, out=target, dtype=total.dtype, casting="same_kind")
             position = end
 
 
-def _bytes(rows: int, columns: int, rank: int) -> int:
-    return 4 * (rank * (rows + columns) if rank else rows)
+def _numbers(rows: int, columns: int, rank: int) -> int:
+    return rank * (rows + columns) if rank else rows
 
 
-def _check(shapes: list[list[int]], error: type[Exception]) -> None:
+def _check(shapes: Sequence[Shape], error: type[Exception]) -> None:
     for rows, columns, rank in shapes:
         if rank == 0 and columns != 1:
             raise error(f"a part of {rows} x {columns} has rank 0")

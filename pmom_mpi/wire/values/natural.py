@@ -10,9 +10,10 @@ import numpy as np
 from pmom_mpi.kernels.pack import powers_add
 from pmom_mpi.wire.bytes import expect
 from pmom_mpi.wire.message import WireError
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.values.base import Values, register
 
 
+@register
 @dataclass(slots=True)
 class Natural(Values):
     """``(-1)**sign * 2**(exponent - 127)``; exponent 0 is zero, 255 infinity. NaN has no code: send infinity for it.
@@ -39,7 +40,15 @@ class Natural(Values):
         return self.codes.size
 
     def size(self) -> int:
-        return self.count + (self.count + 7) // 8
+        return self.max_size(self.count)
+
+    @classmethod
+    def max_size(cls, count: int) -> int:
+        """Bytes of ``count`` values."""
+        return count + (count + 7) // 8
+
+    def nominal_bits(self) -> float:
+        return 9.0 * self.count
 
     def write(self, out: np.ndarray) -> None:
         out[: self.count], out[self.count :] = self._planes()
@@ -62,7 +71,7 @@ class Natural(Values):
 
 
 def _split(section: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    expect(section, count + (count + 7) // 8, "value")
+    expect(section, Natural.max_size(count), "value")
     if count % 8 and section[-1] >> (count % 8):
         raise WireError("spare bits of the signs are not zero")
     return section[:count], section[count:]

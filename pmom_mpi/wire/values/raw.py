@@ -9,11 +9,12 @@ import numpy as np
 
 from pmom_mpi.kernels.scatter import scatter_add
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.values.base import Values, register
 
 _DTYPES: dict[int, np.dtype] = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
 
 
+@register
 @dataclass(slots=True)
 class Raw(Values):
     """Unchanged values.
@@ -41,6 +42,14 @@ class Raw(Values):
 
     def size(self) -> int:
         return self.array.nbytes
+
+    @classmethod
+    def max_size(cls, count: int, dtype: np.dtype | type) -> int:
+        """Bytes of ``count`` values of this type."""
+        return count * np.dtype(dtype).itemsize
+
+    def nominal_bits(self) -> float:
+        return 8.0 * self.array.nbytes
 
     def write(self, out: np.ndarray) -> None:
         copy_bytes(self.array, out)

@@ -10,9 +10,10 @@ import numpy as np
 from pmom_mpi.kernels.bitmap import signs_add
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
 from pmom_mpi.wire.message import WireError
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.values.base import Values, register
 
 
+@register
 @dataclass(slots=True)
 class Signs(Values):
     """``-scale`` where the bit is set, else ``scale``; a bit has no zero and no NaN, so the scale carries them.
@@ -56,20 +57,24 @@ class Signs(Values):
         if self.count % 8 and self.bits[-1] >> (self.count % 8):
             raise ValueError("spare bits of the last byte must be zero")
 
-    def _head(self) -> int:
-        groups = self.scale.size
-        return 4 + (4 if groups == 1 else 8) * groups
-
     def size(self) -> int:
-        return self._head() + self.bits.size
+        return self.max_size(self.count, self.scale.size)
+
+    @classmethod
+    def max_size(cls, count: int, groups: int = 1) -> int:
+        """Bytes of ``count`` signs with so many scales."""
+        return 4 + (4 if groups == 1 else 8) * groups + (count + 7) // 8
+
+    def nominal_bits(self) -> float:
+        return 1.0 * self.count
 
     def write(self, out: np.ndarray) -> None:
         groups = self.scale.size
         copy_bytes(np.array([groups], "<u4"), out[:4])
         copy_bytes(self.scale, out[4 : 4 + 4 * groups])
         if groups > 1:
-            copy_bytes(self.sizes, out[4 + 4 * groups : self._head()])
-        out[self._head() :] = self.bits
+            copy_bytes(self.sizes, out[4 + 4 * groups : 4 + 8 * groups])
+        out[out.size - self.bits.size :] = self.bits
 
     @classmethod
     def read(cls, code: int, section: np.ndarray, count: int) -> Signs:
@@ -77,7 +82,7 @@ class Signs(Values):
         groups = int(aligned(section[:4], "<u4")[0]) if section.size >= 4 else 0
         if groups == 0:
             raise WireError("signs without a scale")
-        expect(section, 4 + (4 if groups == 1 else 8) * groups + packed, "value")
+        expect(section, cls.max_size(count, groups), "value")
         scale = aligned(section[4 : 4 + 4 * groups], "<f4")
         sizes = aligned(section[4 + 4 * groups : 4 + 8 * groups], "<u4") if groups > 1 else None
         try:

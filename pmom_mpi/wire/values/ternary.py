@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,9 +11,10 @@ import numpy as np
 from pmom_mpi.kernels.pack import ternary_add, ternary_add_packed, ternary_read, ternary_write
 from pmom_mpi.wire.bytes import aligned, copy_bytes, expect
 from pmom_mpi.wire.message import WireError
-from pmom_mpi.wire.values.base import Values
+from pmom_mpi.wire.values.base import Values, register
 
 
+@register
 @dataclass(slots=True)
 class Ternary(Values):
     """``scale * code``. A scale of NaN or infinity travels as it is; the trits are finite.
@@ -44,7 +46,15 @@ class Ternary(Values):
         return self.codes.size
 
     def size(self) -> int:
-        return 4 + -(-self.count // 5)
+        return self.max_size(self.count)
+
+    @classmethod
+    def max_size(cls, count: int) -> int:
+        """Bytes of ``count`` values."""
+        return 4 + -(-count // 5)
+
+    def nominal_bits(self) -> float:
+        return math.log2(3) * self.count
 
     def write(self, out: np.ndarray) -> None:
         copy_bytes(np.array([self.scale], "<f4"), out[:4])
@@ -69,5 +79,5 @@ class Ternary(Values):
 
 
 def _split(section: np.ndarray, count: int) -> tuple[np.float32, np.ndarray]:
-    expect(section, 4 + -(-count // 5), "value")
+    expect(section, Ternary.max_size(count), "value")
     return aligned(section[:4], "<f4")[0], section[4:]
