@@ -14,8 +14,11 @@ from pmom_mpi.commands.options import config_argument, output_option, overwrite_
 @set_option
 @output_option
 @overwrite_option
+@click.option("--resume", is_flag=True, help="Where the run file exists already, go on with its run.")
 @quiet_option
-def run(config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, quiet: bool) -> None:
+def run(
+    config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, resume: bool, quiet: bool
+) -> None:
     """Run the experiment CONFIG (YAML); under mpirun rank 0 is the server, the others are workers.
 
     Exit status: 0 finished, 2 bad input, 3 diverged, 128 + signal when interrupted, 1 anything else.
@@ -28,7 +31,9 @@ def run(config: str, overrides: tuple[str, ...], output: str | None, overwrite: 
     from pmom_mpi.runtime import experiment
     from pmom_mpi.runtime.progress import Narrator
 
-    result = experiment.run(config, overrides, output, overwrite, None if quiet else Narrator())
+    result = experiment.run(config, overrides, output, overwrite, None if quiet else Narrator(), resume)
+    if result.over:
+        click.echo(f"{result.path}: {result.status} already; nothing is left to do", err=True)
     if result.x is not None and result.status != "failed" and not quiet:
         found = read.load(result.path)
         if found.iterations:

@@ -46,6 +46,18 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """When all of a run is saved, so that `pmom resume` can go on from there; on a signal it always is."""
+
+    every: Annotated[int, Field(ge=0)] = 0
+    """Before every iteration that this divides; 0: never."""
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """When so many seconds have passed since the last; 0: never."""
+    keep: Annotated[int, Field(ge=1)] = 2
+    """How many of them stay: the newest ones."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole experiment.
 
@@ -67,6 +79,7 @@ class Config:
     evaluate: Any = field(default_factory=dict)
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
+    checkpoint: Any = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     on_divergence: Literal["stop", "continue"] = "stop"
     output: str = "results/{name}-{seed}.h5"
@@ -97,6 +110,7 @@ def _from_raw(raw: dict[str, Any]) -> Config:
         evaluate=_section(Evaluate, "evaluate", config.evaluate),
         wire=_section(Wire, "wire", config.wire),
         record=_section(Record, "record", config.record),
+        checkpoint=_section(Checkpoint, "checkpoint", config.checkpoint),
         data=None if config.data is None else _section(DataSpec, "data", config.data),
         output=_output(config),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ class Schedule(ABC):
 
     value: float
     warm_up: int
+    sees_total: ClassVar[bool] = False
+    """Whether gamma_k depends on the number of iterations: such a run cannot be made longer."""
 
     def __call__(self, iteration: int, total: int) -> float:
         """gamma_k for k = ``iteration`` of a run of ``total`` iterations."""
@@ -85,6 +87,7 @@ class Linear(Schedule):
     value: StepSize
     final: FinalStepSize = 0.0
     warm_up: Iterations = 0
+    sees_total: ClassVar[bool] = True
 
     def after(self, iteration: int, total: int) -> float:
         return self.value + (self.final - self.value) * iteration / total
@@ -105,6 +108,7 @@ class Cosine(Schedule):
     value: StepSize
     final: FinalStepSize = 0.0
     warm_up: Iterations = 0
+    sees_total: ClassVar[bool] = True
 
     def after(self, iteration: int, total: int) -> float:
         return self.final + (self.value - self.final) * 0.5 * (1.0 + math.cos(math.pi * iteration / total))

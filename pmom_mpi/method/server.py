@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -14,11 +15,39 @@ from pmom_mpi.method.errands import Errand
 from pmom_mpi.method.ledger import Ledger
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Star, Task
+from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.nodes import turns
 from pmom_mpi.words.report import Report, Row
 from pmom_mpi.words.snapshot import Snapshot, restore
 
 NOTHING = np.empty(0, np.uint8)
+
+
+class Saver(Protocol):
+    """Who keeps snapshots: asked between two iterations, after step k - 1 and before broadcast k.
+
+    Attributes
+    ----------
+    asks_nodes : bool
+        Whether nodes remember anything.
+    """
+
+    asks_nodes: bool
+
+    def due(self, iteration: int) -> bool:
+        """Whether a snapshot is to be kept before this iteration."""
+
+    def due_at_the_end(self, status: str) -> bool:
+        """Whether one is to be kept after the last iteration."""
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """Keep the server's side; nothing of it has moved on yet."""
+
+    def add(self, node: int, memory: Memory) -> None:
+        """Keep what is remembered of a node."""
+
+    def end(self) -> None:
+        """The snapshot is complete."""
 
 
 class Server:
@@ -40,6 +69,8 @@ class Server:
         Takes in what is measured.
     errands : sequence of Errand
         What rides on broadcasts.
+    saver : Saver
+        Keeps snapshots.
     stop : callable
         Asked between two iterations: the number of a signal that wants the run to end, or None.
     loss : str
@@ -59,6 +90,7 @@ class Server:
         aggregate: Aggregate,
         ledger: Ledger,
         errands: tuple[Errand, ...],
+        saver: Saver,
         stop: Callable[[], int | None],
         loss: str,
     ) -> None:
@@ -70,6 +102,7 @@ class Server:
         self._aggregate = aggregate
         self._ledger = ledger
         self._errands = errands
+        self._saver = saver
         self._stop = stop
         self._loss = loss
         self._turns = turns(config.nodes)
@@ -80,12 +113,14 @@ class Server:
     def run(self) -> str:
         """Iterate; return ``"finished"``, ``"diverged"`` or ``"interrupted"``."""
         config, total, status = self._config, self._config.iterations, "finished"
-        for k in range(self._next, total):
+        first = self._next
+        for k in range(first, total):
             if self._stop() is not None:
                 status = "interrupted"
                 break
+            saving = k > first and self._saver.due(k) and self._begin_saving()
             self._ledger.begin(k)
-            g = self._round(k)
+            g = self._round(k, saving)
             if self._away():
                 status = "diverged"
                 if config.on_divergence == "stop":
@@ -95,13 +130,13 @@ class Server:
             config.momentum.step(self.x, g, self._momentum, config.step_size(k, total), k)
             self._ledger.lap("momentum")
             self._next = k + 1
-        self._last_round()
+        self._last_round(self._next > first and self._saver.due_at_the_end(status) and self._begin_saving())
         return status
 
-    def _round(self, k: int) -> np.ndarray:
+    def _round(self, k: int, saving: bool) -> np.ndarray:
         """x^k to all nodes, and g^k, the average of what they send back."""
         due = [errand for errand in self._errands if errand.due(k)]
-        self._broadcast(Order(k, _tasks(due) | Task.GRADIENT))
+        self._broadcast(k, _tasks(due) | Task.GRADIENT, saving)
         bits = self._collect()
         report = self._star.report()
         self._ledger.lap("wait")
@@ -114,15 +149,27 @@ class Server:
         self._ledger.entry.row["gradient_norm"] = norm(g)
         return g
 
-    def _broadcast(self, order: Order) -> None:
-        model = self._downlink.pack(self.x, order.iteration)
-        self._star.broadcast(order, model)
-        if order.task & Task.GRADIENT:
+    def _broadcast(self, k: int, task: Task, saving: bool) -> None:
+        """x^k with what is to be done there; nodes that are asked for their memories answer first."""
+        asked = saving and self._saver.asks_nodes
+        model = self._downlink.pack(self.x, k)
+        self._star.broadcast(Order(k, task | Task.SAVE if asked else task), model)
+        if task & Task.GRADIENT:
             self._ledger.entry.row["downlink_bits"] = 8 * model.size
             lag = self._downlink.lag(self.x)
             if lag is not None:
                 self._ledger.entry.row["model_lag"] = lag
         self._ledger.lap("broadcast")
+        for node, memory in self._star.memories() if asked else ():
+            self._saver.add(node, memory)
+        if saving:
+            self._saver.end()
+            self._ledger.lap("record")
+
+    def _begin_saving(self) -> bool:
+        self._saver.begin(self.snapshot())
+        self._ledger.lap("record")
+        return True
 
     def _collect(self) -> np.ndarray:
         """Sum the payloads in the nodes' turns; the bits of each, int64, shape (nodes,)."""
@@ -140,16 +187,17 @@ class Server:
         row = self._ledger.entry.row
         return not np.isfinite(row["gradient_norm"] + row[self._loss])
 
-    def _last_round(self) -> None:
+    def _last_round(self, saving: bool) -> None:
         """No gradient any more, but the last point may have to be evaluated for the last row."""
         due = [errand for errand in self._errands if errand.due(self._next)]
-        if due:
-            self._broadcast(Order(self._next, _tasks(due) | Task.STOP))
-            found = _collected(due, self._star.report())
-            self._ledger.lap("wait")
+        found = Row()
+        if due or saving:
+            self._broadcast(self._next, _tasks(due) | Task.STOP, saving)
         else:
             self._star.broadcast(Order(self._next, Task.STOP), NOTHING)
-            found = {}
+        if due:
+            found = _collected(due, self._star.report())
+            self._ledger.lap("wait")
         self._ledger.close(found)
 
     def snapshot(self) -> Snapshot:

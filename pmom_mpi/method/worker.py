@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 
@@ -13,10 +14,22 @@ from pmom_mpi.method.errands import Errand
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Task
 from pmom_mpi.wire import codec
+from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.nodes import Hosting
 from pmom_mpi.words.report import STATIONS, Report
+from pmom_mpi.words.snapshot import restore
 
 EVALUATE, GRADIENT, BIAS, ENCODE, SEND = map(STATIONS.index, ("evaluate", "gradient", "bias", "encode", "send"))
+
+
+class Saved(Protocol):
+    """Where memories come back from."""
+
+    def downlink(self) -> Memory:
+        """What is remembered of the broadcasts."""
+
+    def node(self, node: int) -> Memory:
+        """What is remembered of a node."""
 
 
 class Worker:
@@ -65,6 +78,15 @@ class Worker:
         self._checksum = checksum
         # Without compression the gradient is made where its payload's values belong, and never copied.
         self._gradient = None if pipeline.dense else np.empty(problem.layout.dimension, pipeline.dtype)
+
+    def memory(self, node: int) -> Memory:
+        return self._pipeline.save(node)
+
+    def restore(self, checkpoint: Saved) -> None:
+        """Put back what was saved of the hosted nodes and of the broadcasts."""
+        restore(self._downlink.memory, checkpoint.downlink())
+        for node in self._turns:
+            self._pipeline.restore(node, checkpoint.node(node))
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
         """Evaluate and compute as ordered; yield the hosted nodes' payloads in their turns."""

@@ -47,12 +47,18 @@ class DataSets:
             missing = np.full(dataset.shape[1:], np.nan if dataset.dtype.kind == "f" else 0)
             dataset.resize(start + len(self._kept), axis=0)
             if self._kept:
-                dataset[start:] = [row.get(name, missing) for row in self._kept]
+                dataset[start:] = [_wide(row.get(name, missing), missing) for row in self._kept]
 
     def forget(self) -> int:
         """Drop the rows that are kept, and return how many there were."""
         count, self._kept = len(self._kept), []
         return count
+
+    def widen(self, width: int) -> None:
+        """Let rows have at least so many numbers; shorter ones end with NaN."""
+        for dataset in self._sets.values():
+            if dataset.shape[1] < width:
+                dataset.resize(width, axis=1)
 
     def truncate(self, rows: int) -> None:
         """Leave only the first ``rows``."""
@@ -67,6 +73,13 @@ class DataSets:
         return min((len(dataset) for dataset in self._sets.values()), default=0)
 
 
+def _wide(values: Any, missing: np.ndarray) -> Any:
+    """A row of a data set that is wider since another leg of the run had more workers."""
+    if np.ndim(values) == 0 or len(values) == len(missing):
+        return values
+    return np.concatenate([values, missing[len(values) :]])
+
+
 def make(file: h5py.File, group: str, metrics: Sequence[Metric], width: int = 0) -> None:
     """Empty data sets in a new group: of numbers, or of ``width`` numbers a row."""
     made = file.create_group(group, track_order=True)
@@ -74,7 +87,7 @@ def make(file: h5py.File, group: str, metrics: Sequence[Metric], width: int = 0)
     chunks = (max(1, VALUES_A_CHUNK // width), width) if width else (ROWS_A_CHUNK,)
     for metric in metrics:
         dataset = made.create_dataset(
-            metric.name, (0, *wide), metric.dtype, maxshape=(None, *wide), chunks=chunks,
+            metric.name, (0, *wide), metric.dtype, maxshape=(None, *(None for _ in wide)), chunks=chunks,
             fillvalue=np.nan if metric.dtype.startswith("float") else None,
         )  # fmt: skip
         describe(dataset, metric)

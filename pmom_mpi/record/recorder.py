@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -84,12 +85,12 @@ class Recorder:
     ) -> None:
         path = Path(path)
         _check_replaceable(path, overwrite)
-        with _cannot_write(path, "choose another with -o"):
+        with cannot_write(path, "choose another with -o"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with _replacing(path) as partial:
                 file = h5py.File(partial, "w", libver="latest")
                 file.attrs.update(format_version=FORMAT_VERSION, software=f"pmom_mpi {__version__}")
-                file.attrs.update(config=config_text, status="running", created=_now())
+                file.attrs.update(config=config_text, status="running", created=_now(), run_id=uuid.uuid4().hex)
                 file.create_group("provenance").attrs.update(provenance)
                 file.create_group("facts").attrs.update(facts or {})
                 datasets.make(file, "metrics", metrics)
@@ -101,11 +102,13 @@ class Recorder:
                 self._begin(path, file, partial, flush_seconds)
 
     @classmethod
-    def reopen(cls, path: str | Path, rows: int, flush_seconds: float = 1.0) -> Recorder:
+    def reopen(
+        cls, path: str | Path, rows: int, config_text: str | None = None, flush_seconds: float = 1.0, workers: int = 0
+    ) -> Recorder:
         """Go on with the file of a run that has ended or was killed: its first ``rows`` rows stay, the rest goes.
 
-        Its config, provenance, facts and events stay as they are; the final model and what was said of the end go. The
-        old file stays whole until the new one stands.
+        Its config (unless ``config_text`` is given), provenance, facts and events stay as they are; the final model and
+        what was said of the end go. The old file stays whole until the new one stands.
 
         Raises
         ------
@@ -117,17 +120,23 @@ class Recorder:
             raise UserError(f"{path}: no such run file")
         if is_being_written(path):
             raise UserError(f"{path} is being written by a run that still goes on; let it end first")
-        with _cannot_write(path, "it stays as it was"), _replacing(path) as partial:
+        with cannot_write(path, "it stays as it was"), _replacing(path) as partial:
             shutil.copyfile(path, partial)
             repair(partial)
             file = h5py.File(partial, "r+", libver="latest")
             _rewind(path, file, rows)
+            if config_text is not None:
+                file.attrs["config"] = config_text
+            if "workers" in file:
+                DataSets(file["workers"]).widen(workers)
             made._begin(path, file, partial, flush_seconds)
         return made
 
     def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float) -> None:
         """Make ready for rows, behind those that are there."""
         self.path, self._file, self._flush_seconds = path, file, flush_seconds
+        self.run_id = str(file.attrs["run_id"])
+        """What ties checkpoints to this run, whatever other run had a file of this name before."""
         self._metrics = DataSets(file["metrics"])
         self._wide = {name: DataSets(file[name]) for name in WIDE if name in file}
         self._written = len(self._metrics)
@@ -197,7 +206,7 @@ class Recorder:
     def _writing(self) -> Iterator[None]:
         """After a write that failed, nothing more is written."""
         try:
-            with _cannot_write(self.path, f"its first {self._written} rows are safe"):
+            with cannot_write(self.path, f"its first {self._written} rows are safe"):
                 yield
         except UserError:
             self._failed = True
@@ -232,7 +241,7 @@ class Recorder:
         self._file.close()
         if not (self.path.exists() and os.path.samestat(self.path.stat(), identity)):
             raise UserError(f"{self.path}: was removed or replaced while the run went on; its rows are lost")
-        with _cannot_write(self.path, f"its {self._written} rows are safe"), _replacing(self.path) as partial:
+        with cannot_write(self.path, f"its {self._written} rows are safe"), _replacing(self.path) as partial:
             shutil.copyfile(self.path, partial)
             with h5py.File(partial, "r+") as file:
                 file.attrs.update(status=status, ended=_now(), iterations=self._written)
@@ -254,7 +263,7 @@ def check_place(path: str | Path, overwrite: bool) -> None:
     path = Path(path)
     _check_replaceable(path, overwrite)
     missing = [folder for folder in path.parents if not folder.exists()]
-    with _cannot_write(path, "choose another with -o"):
+    with cannot_write(path, "choose another with -o"):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path.parent):
@@ -304,7 +313,7 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _cannot_write(path: Path, remedy: str) -> Iterator[None]:
+def cannot_write(path: Path, remedy: str) -> Iterator[None]:
     """HDF5's errors (OSError when opening, RuntimeError when writing; a page each) as the one line of a `UserError`."""
     try:
         yield

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,15 @@ from pmom_mpi import config as configs
 from pmom_mpi.method.aggregate import Aggregate
 from pmom_mpi.method.ledger import Ledger, columns, node_columns, worker_columns
 from pmom_mpi.method.server import Server
+from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems.base import CONSTANTS
+from pmom_mpi.record.checkpoint import Checkpoint, usable
+from pmom_mpi.record.checkpoint import remove as remove_checkpoints
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.runtime.dense import dense_seconds
+from pmom_mpi.runtime.resume import Beginning, resumed
+from pmom_mpi.runtime.saving import Saving
 from pmom_mpi.runtime.setting import Raw, Setting, Source
 from pmom_mpi.runtime.together import EXIT_CODES, agree, from_server, text_of, together
 from pmom_mpi.transport import connect
@@ -52,12 +58,15 @@ class Result:
         The run file.
     x : ndarray or None
         The final model, on rank 0; None on the workers.
+    over : bool
+        Whether a run that was to go on was over already, so that nothing was done.
     """
 
     status: str
     exit_code: int
     path: Path
     x: np.ndarray | None
+    over: bool = False
 
 
 def run(
@@ -66,6 +75,7 @@ def run(
     output: str | Path | None = None,
     overwrite: bool = False,
     watcher: Watcher | None = None,
+    resume: bool = False,
 ) -> Result:
     """Run an experiment; every rank of an MPI job calls this alike, one process without MPI does it all.
 
@@ -81,6 +91,8 @@ def run(
         Replace an existing run file.
     watcher : Watcher, optional
         Told about every iteration, on rank 0.
+    resume : bool
+        Where the run file exists already, go on with its run (`pmom_mpi.runtime.experiment.resume`).
 
     Raises
     ------
@@ -92,53 +104,114 @@ def run(
     --------
     >>> result = run("configs/quickstart.yaml", ["iterations=10"])  # doctest: +SKIP
     """
+
+    def begin() -> Beginning:
+        source = Source.read(config, overrides, output)
+        if resume:
+            configs.allow_modules(source.folders)
+            place = configs.from_raw(source.raw, source.name).output
+            if os.path.exists(place):
+                return resumed(place, source)
+        return Beginning(source, replaces=overwrite)
+
+    return _run(begin, watcher)
+
+
+def resume(run_file: str | Path, extend: int | None = None, watcher: Watcher | None = None) -> Result:
+    """Go on with the run of a run file, bit for bit as if it had never ended, on any number of ranks.
+
+    It goes on from the newest whole checkpoint beside the file; rows behind it are written again, with the same bits.
+
+    Parameters
+    ----------
+    run_file : path
+    extend : int, optional
+        How many iterations the run is to have instead; more than it had.
+    watcher : Watcher, optional
+
+    Raises
+    ------
+    UserError
+        As `run`; also when the file is no run file, or its run still goes on.
+    """
+    return _run(lambda: resumed(run_file, extend=extend), watcher)
+
+
+def _run(begin: Callable[[], Beginning], watcher: Watcher | None) -> Result:
     ranks = connect()
     with together(ranks):
-        source = from_server(ranks, lambda: Source.read(config, overrides, output))
+        beginning = from_server(ranks, begin)
+        source = beginning.source
+        if beginning.over:
+            return Result(beginning.over, 0, Path(source.raw["output"]), None, over=True)
         setting = Setting.make(ranks, source)
+        host = agree(ranks, lambda: _host(ranks, setting, beginning.checkpoint))
         link = ranks.link_speed()
-        recorder = agree(ranks, lambda: _recorder(ranks, setting, link, overwrite) if ranks.serves else None)
+        recorder = agree(ranks, lambda: _recorder(ranks, setting, link, beginning) if ranks.serves else None)
         ended = None
         if recorder is None:
-            assert ranks.worker is not None
-            ranks.serve(setting.worker(ranks.worker), setting.hosting, setting.capacity)
+            ranks.serve(host, setting.hosting, setting.capacity)
         else:
-            ended = _serve(ranks, setting, recorder, watcher)
+            for note in beginning.notes:
+                print(note, file=sys.stderr, flush=True)
+            ended = _serve(ranks, setting, host, recorder, beginning.checkpoint, watcher)
         result = ranks.share(ended)
         ranks.close()
     return result if ranks.serves else Result(result.status, result.exit_code, result.path, None)
 
 
-def _serve(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher | None) -> Result:
+def _host(ranks: Ranks, setting: Setting, start: Path | None) -> Worker:
+    """This rank's nodes, with what they remember. A server that hosts none has one for its reports and memories."""
+    host = setting.worker(ranks.worker or 0)
+    if start is not None and ranks.worker is not None:
+        with usable(start):
+            host.restore(Checkpoint(start))
+    return host
+
+
+def _serve(
+    ranks: Ranks, setting: Setting, host: Worker, recorder: Recorder, start: Path | None, watcher: Watcher | None
+) -> Result:
     """The server's whole run: however it ends, the run file is completed."""
-    server = None
+    server, message = None, ""
+    saving = Saving(setting.config.checkpoint, recorder, bool(host.memory(0)))
     try:
         with Signals() as signals:
-            server = _server(ranks, setting, recorder, watcher, signals)
+            server = _server(ranks, setting, host, recorder, saving, watcher, signals)
+            if start is not None:
+                with usable(start):
+                    server.resume(Checkpoint(start).snapshot())
             if watcher is not None:
                 watcher.begin(setting, ranks.size)
             status = server.run()
-            message = f"interrupted by signal {signals.arrived}" if status == "interrupted" else ""
+            saving.wait()
+            if status == "interrupted":
+                message = f"interrupted by signal {signals.arrived}"
             recorder.finish(status, server.x, message)
             if watcher is not None:
                 watcher.end(status)
-            if message and ranks.size > 1:
-                print(f"pmom: {message}; the run file is complete up to here", file=sys.stderr, flush=True)
     except BaseException as error:
         status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
         with suppress(Exception):  # what is told is what came first
+            saving.discard()
+        with suppress(Exception):
             recorder.finish(status, None if server is None else server.x, message=text_of(error).splitlines()[-1])
         with suppress(Exception):
             if watcher is not None:
                 watcher.end(status)
         raise
+    if message and ranks.size > 1:
+        print(f"pmom: {message}; the run file is complete up to here", file=sys.stderr, flush=True)
     code = 128 + (signals.arrived or 0) if status == "interrupted" else EXIT_CODES[status]
     if status == "diverged" and setting.config.on_divergence == "continue":
         code = 0
     return Result(status, code, Path(setting.config.output), server.x)
 
 
-def _server(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher | None, signals: Signals) -> Server:
+def _server(
+    ranks: Ranks, setting: Setting, host: Worker, recorder: Recorder, saving: Saving, watcher: Watcher | None,
+    signals: Signals,
+) -> Server:  # fmt: skip
     config, problem, pipeline = setting.config, setting.problem, setting.pipeline
 
     def append(entry: Entry) -> None:
@@ -146,18 +219,29 @@ def _server(ranks: Ranks, setting: Setting, recorder: Recorder, watcher: Watcher
         if watcher is not None:
             watcher.row(entry.row)
 
-    star = ranks.star(setting.worker(0), setting.hosting, setting.capacity, signals)
+    star = ranks.star(host, setting.hosting, setting.capacity, signals)
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
     ledger = Ledger(setting.schema, append, config.record.nodes)
     loss = setting.schema.reported[0].name
     return Server(
-        config, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), lambda: signals.arrived, loss
-    )
+        config, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
+        lambda: signals.arrived, loss,
+    )  # fmt: skip
 
 
-def _recorder(ranks: Ranks, setting: Setting, link: float, overwrite: bool) -> Recorder:
+def _recorder(ranks: Ranks, setting: Setting, link: float, beginning: Beginning) -> Recorder:
     """The run file, open for the first row."""
     config, problem, hosting = setting.config, setting.problem, setting.hosting
+    text = configs.to_yaml(setting.source.raw)
+    if beginning.checkpoint is not None:
+        with usable(beginning.checkpoint):
+            first = Checkpoint(beginning.checkpoint).iteration
+        recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers)
+        recorder.event(first, f"resumed on {ranks.size} ranks", ranks.rank, ranks.hosts[ranks.rank])
+        return recorder
+    words = {
+        "mpi_library": ranks.library, "hosts": ", ".join(ranks.hosts), "folders": "\n".join(setting.source.folders)
+    }  # fmt: skip
     facts: dict[str, int | float | np.ndarray] = {
         "dimension": problem.layout.dimension,
         "ranks": ranks.size,
@@ -170,18 +254,20 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, overwrite: bool) -> R
         **{f"problem_{name}": value for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
     }
     with blame(f"{setting.source.name}: output"):
-        return Recorder(
+        recorder = Recorder(
             config.output,
-            config_text=configs.to_yaml(setting.source.raw),
+            config_text=text,
             metrics=columns(setting.schema),
             dimension=problem.layout.dimension,
             dtype=config.dtype,
-            provenance=provenance({"mpi_library": ranks.library, "hosts": ", ".join(ranks.hosts)}),
+            provenance=provenance(words),
             facts=facts,
-            overwrite=overwrite,
+            overwrite=beginning.replaces,
             flush_seconds=config.record.flush_seconds,
             node_metrics=node_columns(setting.schema) if config.record.nodes else (),
             nodes=config.nodes,
             worker_metrics=worker_columns() if ranks.workers > 1 else (),
             workers=ranks.workers,
         )
+    remove_checkpoints(recorder.path)
+    return recorder

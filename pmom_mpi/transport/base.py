@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from pmom_mpi.transport.signals import Signals
+from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.nodes import Hosting
 from pmom_mpi.words.report import Report
 
@@ -25,6 +26,7 @@ class Task(IntFlag):
     GRADIENT = 1
     EVALUATE = 2
     STOP = 4
+    SAVE = 8
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class Star(Protocol):
     def payloads(self) -> Iterator[np.ndarray]:
         """The nodes' payloads in their `turns`, each a uint8 array that is valid until the next one is asked for."""
 
+    def memories(self) -> Iterator[tuple[int, Memory]]:
+        """After an order to save: the nodes and their memories in their `turns`, each valid until the next."""
+
     def report(self) -> Report:
         """The workers' reports of this iteration, after its payloads."""
 
@@ -65,6 +70,9 @@ class NodeHost(Protocol):
     """What a transport needs of a worker: it lets the nodes that live on its rank work."""
 
     report: Report
+
+    def memory(self, node: int) -> Memory:
+        """What is remembered of a node, the arrays themselves; of every node the same names, shapes and types."""
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
         """Do what is ordered; yield the hosted nodes' payloads in their `turns`, in uint8 arrays from ``buffer``."""

@@ -7,8 +7,9 @@ from collections import deque
 import numpy as np
 
 from pmom_mpi.transport.base import SERVER, NodeHost, Order, Task
-from pmom_mpi.transport.messages import MPI, PAYLOAD, REPORT, Link, pieces
+from pmom_mpi.transport.messages import MEMORY, MPI, PAYLOAD, REPORT, Link, pieces
 from pmom_mpi.transport.waiting import Waiter
+from pmom_mpi.words.memory import pack
 from pmom_mpi.words.nodes import Hosting
 
 SEND_SLOTS = 3
@@ -43,8 +44,11 @@ class MpiEdge:
         """Work until the server says stop."""
         while True:
             order, model = self._receive()
+            if order.task & Task.SAVE:
+                for node in self._hosting.turns_of(self._worker):
+                    self._wait(self._send(pack(self._host.memory(node)), MEMORY))
             for payload in self._host.work(order, model, self._slot):
-                self._send(payload, PAYLOAD)
+                self._requests[-1] = self._send(payload, PAYLOAD)
             if order.task & (Task.GRADIENT | Task.EVALUATE):
                 packed = self._host.report.pack(self._hosting, self._worker)
                 self._wait([self._comm.Isend([packed, MPI.BYTE], dest=SERVER, tag=REPORT)])
@@ -71,11 +75,11 @@ class MpiEdge:
         self._requests.rotate(-1)
         return self._slots[-1]
 
-    def _send(self, payload: np.ndarray, tag: int) -> None:
-        parts = list(pieces(payload, self._piece))
-        if payload.size % self._piece == 0:
-            parts.append(payload[:0])
-        self._requests[-1] = [self._comm.Isend([part, MPI.BYTE], dest=SERVER, tag=tag) for part in parts]
+    def _send(self, data: np.ndarray, tag: int) -> list[MPI.Request]:
+        parts = list(pieces(data, self._piece))
+        if data.size % self._piece == 0:
+            parts.append(data[:0])
+        return [self._comm.Isend([part, MPI.BYTE], dest=SERVER, tag=tag) for part in parts]
 
     def _wait(self, requests: list[MPI.Request]) -> None:
         for request in requests:

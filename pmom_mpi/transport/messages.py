@@ -15,7 +15,7 @@ import numpy as np
 mpi4py.rc.thread_level = "funneled"
 from mpi4py import MPI  # noqa: E402 - the thread level must be set first
 
-PAYLOAD, REPORT, FAILURE, LINK = 1, 2, 3, 4
+PAYLOAD, REPORT, FAILURE, LINK, MEMORY = 1, 2, 3, 4, 5
 PIECE = 1 << 30
 
 

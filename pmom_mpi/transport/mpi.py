@@ -71,8 +71,8 @@ class MpiRanks:
         return self.share(best)
 
     def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals) -> MpiStar:
-        """The server hosts no node; the workers' reports are gathered in that of ``host``."""
-        return MpiStar(self._link, hosting, host.report, signals)
+        """The server hosts no node; the workers' reports and memories are taken in those of ``host``."""
+        return MpiStar(self._link, host, hosting, signals)
 
     def serve(self, host: NodeHost, hosting: Hosting, capacity: int) -> None:
         """Where workers share the server's host, on a core of this one's own."""

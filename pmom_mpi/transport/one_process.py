@@ -10,7 +10,8 @@ import numpy as np
 
 from pmom_mpi.transport.base import NodeHost, Order
 from pmom_mpi.transport.signals import Signals
-from pmom_mpi.words.nodes import Hosting
+from pmom_mpi.words.memory import Memory
+from pmom_mpi.words.nodes import Hosting, turns
 from pmom_mpi.words.report import Report
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class OneProcess:
         return float("nan")
 
     def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals) -> LocalStar:
-        return LocalStar(host, capacity, signals)
+        return LocalStar(host, hosting.nodes, capacity, signals)
 
     def serve(self, host: NodeHost, hosting: Hosting, capacity: int) -> None:
         """The star lets the nodes work."""
@@ -55,13 +56,18 @@ class OneProcess:
 class LocalStar:
     """Calls the worker as the payloads are asked for; bytes go through one buffer instead of a network."""
 
-    def __init__(self, host: NodeHost, capacity: int, signals: Signals) -> None:
+    def __init__(self, host: NodeHost, nodes: int, capacity: int, signals: Signals) -> None:
         self._host = host
+        self._nodes = nodes
         self._buffer = np.empty(capacity, np.uint8)
         self._signals = signals
         self._pending: Iterator[np.ndarray] = iter(())
         self.sent_bytes = 0
         self.received_bytes = 0
+
+    def memories(self) -> Iterator[tuple[int, Memory]]:
+        for node in turns(self._nodes):
+            yield node, self._host.memory(node)
 
     def broadcast(self, order: Order, model: np.ndarray) -> None:
         self._pending = self._host.work(order, model, lambda: self._buffer)

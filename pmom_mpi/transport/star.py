@@ -7,6 +7,9 @@ Protocol of one iteration, all on one private communicator:
    they come and hands them on in the turns of all nodes;
 3. each worker sends one REPORT of float64, its length known to both.
 
+After an order to save, before the payloads, each worker sends one MEMORY message a hosted node, in the nodes' turns,
+and the next one only when the server has taken it: the server takes them in the turns of all nodes and holds one.
+
 A rank that fails sends FAILURE instead.
 """
 
@@ -17,10 +20,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pmom_mpi.transport.base import SERVER, Order, WorkerFailed
-from pmom_mpi.transport.messages import FAILURE, MPI, REPORT, Link, pieces
+from pmom_mpi.transport.base import SERVER, NodeHost, Order, WorkerFailed
+from pmom_mpi.transport.messages import FAILURE, MEMORY, MPI, REPORT, Link, pieces
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.waiting import Waiter
+from pmom_mpi.words.memory import Memory, unpack
 from pmom_mpi.words.nodes import Hosting, turns
 from pmom_mpi.words.report import Report
 
@@ -28,11 +32,12 @@ from pmom_mpi.words.report import Report
 class MpiStar:
     """The centre; see `pmom_mpi.transport.base.Star`."""
 
-    def __init__(self, link: Link, hosting: Hosting, report: Report, signals: Signals) -> None:
+    def __init__(self, link: Link, host: NodeHost, hosting: Hosting, signals: Signals) -> None:
         self._comm = link.comm
         self._piece = link.piece
         self._hosting = hosting
-        self._report = report
+        self._host = host
+        self._report = host.report
         self._signals = signals
         self._waiter = Waiter(link.polite, self._between)
         self._free: list[np.ndarray] = []
@@ -53,6 +58,20 @@ class MpiStar:
             self._waiter.until(self._comm.Ibcast([piece, MPI.BYTE], SERVER).Test)
         self.sent_bytes += data.size
         self._due = [iter(nodes) for nodes in self._turns_of]
+
+    def memories(self) -> Iterator[tuple[int, Memory]]:
+        memory = self._host.memory(0)
+        for node in self._turns:
+            buffer, size = self._take_from(self._hosting.worker_of(node) + 1, MEMORY)
+            unpack(buffer[:size], memory)
+            self._free.append(buffer)
+            yield node, memory
+
+    def _take_from(self, source: int, tag: int) -> tuple[np.ndarray, int]:
+        """The next message with this tag of one rank."""
+        status = MPI.Status()
+        message = self._waiter.until(lambda: self._comm.Improbe(source, tag, status))
+        return self._receive(message, status, source)
 
     def payloads(self) -> Iterator[np.ndarray]:
         for node in self._turns:

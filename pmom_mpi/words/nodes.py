@@ -63,6 +63,10 @@ class Hosting:
         """The nodes that live on a worker."""
         return block(self.nodes, self.workers, worker)
 
+    def worker_of(self, node: int) -> int:
+        """The worker that a node lives on."""
+        return next(worker for worker in range(self.workers) if node in self.nodes_of(worker))
+
     def chunks_of(self, worker: int) -> range:
         """The chunks that a worker evaluates."""
         return block(self.chunks, self.workers, worker)

@@ -39,6 +39,11 @@ class Snapshot:
     companion: Memory = field(repr=False)
     entry: Entry = field(repr=False)
 
+    @property
+    def memories(self) -> tuple[Memory, Memory, Memory, Memory]:
+        """Of the momentum rule, the aggregate, the downlink, the companion."""
+        return self.momentum, self.aggregate, self.downlink, self.companion
+
 
 def restore(memory: Memory, saved: Mapping[str, np.ndarray]) -> None:
     """Fill a memory, which exists complete from its owner's ``init`` on, with what was saved of it.

@@ -37,6 +37,9 @@ class Nodes:
     def __init__(self, hosting: Hosting, worker: int, report: Report) -> None:
         self.hosting, self.worker, self.report = hosting, worker, report
 
+    def memory(self, node):
+        return {"h": np.full(50, float(node)), "seen": np.array([node])}
+
     def work(self, order, received, buffer):
         assert (received == model(order.iteration)).all()
         self.report.seconds[self.worker] = order.iteration
@@ -61,10 +64,13 @@ def main() -> None:
         ranks.close()
         return
     with Signals() as signals:
-        star = MpiStar(link, hosting, report, signals)
+        star = MpiStar(link, Nodes(hosting, 0, report), hosting, signals)
         expected = 0
         for k in range(iterations):
-            star.broadcast(Order(k, Task.GRADIENT), model(k))
+            star.broadcast(Order(k, Task.GRADIENT | (Task.SAVE if k % 5 == 2 else Task(0))), model(k))
+            if k % 5 == 2:
+                for node, (saved, memory) in zip(turns(nodes), star.memories(), strict=True):
+                    assert saved == node and (memory["h"] == node).all() and memory["seen"] == node
             for node, got in zip(turns(nodes), star.payloads(), strict=True):
                 want = payload(node, k)
                 expected += want.size

@@ -1,0 +1,45 @@
+"""What a run file says of its run, its numbers left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+
+from pmom_mpi.words.errors import UserError
+
+
+@dataclass(frozen=True)
+class Head:
+    """The attributes that a run is gone on with.
+
+    Attributes
+    ----------
+    config_text : str
+        Its config, YAML.
+    status : str
+    run_id : str
+    folders : tuple of str
+        Where the user's own modules lay.
+    """
+
+    config_text: str
+    status: str
+    run_id: str
+    folders: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Head:
+        """Also of a file whose writer was killed; raises `UserError` when it is no run file that can be resumed."""
+        try:
+            with h5py.File(path, "r", swmr=True) as file:
+                found = file.attrs
+                folders = tuple(str(file["provenance"].attrs["folders"]).split("\n"))
+                return cls(str(found["config"]), str(found["status"]), str(found["run_id"]), folders)
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such run file") from None
+        except OSError:
+            raise UserError(f"{path}: not an HDF5 file, or damaged") from None
+        except KeyError:
+            raise UserError(f"{path}: no run file of pmom, or one from before runs could be resumed") from None
