@@ -104,8 +104,8 @@ class Stage:
             The stage's place in the config, for messages: ``"bias[1]"``.
         """
 
-    def settled(self, after: tuple[Stage, ...], layout: Layout, where: str) -> Stage:
-        """The stage as it is to be applied, where a key depends on the stages behind it; itself in general."""
+    def settled(self, before: tuple[Stage, ...], after: tuple[Stage, ...], layout: Layout, where: str) -> Stage:
+        """The stage as it is to be applied, where that depends on the others' keys or theory; itself in general."""
         return self
 
     def theory(self, layout: Layout) -> Theory:

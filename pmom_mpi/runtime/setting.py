@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pmom_mpi.bias.compose import warnings
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.data import divide, heterogeneity, open_dataset
+from pmom_mpi.data.sampling import Batch
 from pmom_mpi.method.downlink import Receiver, Sender
 from pmom_mpi.method.server import Dense, Downlink
 from pmom_mpi.method.state import ReceiveState, SendState
@@ -89,7 +91,8 @@ def make(group: Any, raw: Mapping[str, Any], source: str) -> Part:
             raise UserError(f"nodes: {config.nodes} cannot occupy {group.workers} workers; start fewer ranks")
         dtype, hosted = np.dtype(config.dtype), group.hosted(config.nodes)
         data, shards = set_up(config, hosted)
-        pipeline = Pipeline(config.bias, config.problem.layout, dtype, config.seed)
+        samples = partial(_samples, config.gradient, [len(rows) for rows in shards]) if shards else None
+        pipeline = Pipeline(config.bias, config.problem.layout, dtype, config.seed, samples=samples)
     facts = heterogeneity(data.train.targets, shards, data.classes) if data is not None else {}
     report = blank_report(config.problem, pipeline, config.nodes, group.workers if group.rank == SERVER else 1)
     chunks = group.hosted(config.problem.chunks)
@@ -98,7 +101,8 @@ def make(group: Any, raw: Mapping[str, Any], source: str) -> Part:
     if isinstance(config.problem, Stateful):
         downlink, receive = SendState(downlink, config.problem), ReceiveState(receive, config.problem)
     worker = Worker(config.problem, pipeline, receive, hosted, chunks, report, config.wire.checksum)
-    doubts = warnings(pipeline.stages, config.problem.layout, "bias")
+    uneven = len(set().union(*(config.gradient.sizes(len(rows)) for rows in shards))) > 1
+    doubts = warnings(pipeline.stages, config.problem.layout, "bias", uneven)
     doubts += warnings(config.downlink, config.problem.layout, "downlink")
     return Part(config, raw, source, pipeline, worker, report, downlink, facts, doubts)
 
@@ -115,6 +119,11 @@ def set_up(config: Config, hosted: range) -> tuple[Any, list[np.ndarray]]:
     clip, dtype = _sample_clip(config), np.dtype(config.dtype)
     config.problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
     return data, shards
+
+
+def _samples(batch: Batch, shards: list[int], node: int, iteration: int) -> int:
+    """How many samples a node's gradient is the mean over."""
+    return batch.count(shards[node], iteration)
 
 
 def _sample_clip(config: Config) -> float | None:
