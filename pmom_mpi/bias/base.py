@@ -196,7 +196,8 @@ class Quantizer(Stage, ABC):
         """What the server makes of the mean of all nodes' messages, in place; nothing, in general."""
 
     def key(self, step: Step) -> np.uint64:
-        return Stage.key(self, step) ^ ROUNDING
+        key: np.uint64 = super().key(step) ^ ROUNDING
+        return key
 
 
 def sparsifier_of(stages: Sequence[Stage]) -> Sparsifier | None:
