@@ -104,8 +104,8 @@ class Stage:
             The stage's place in the config, for messages: ``"bias[1]"``.
         """
 
-    def settled(self, after: tuple[Stage, ...], layout: Layout, where: str) -> Stage:
-        """The stage as it is to be applied, where a key depends on the stages behind it; itself in general."""
+    def settled(self, before: tuple[Stage, ...], after: tuple[Stage, ...], layout: Layout, where: str) -> Stage:
+        """The stage as it is to be applied, where that depends on the others' keys or theory; itself in general."""
         return self
 
     def theory(self, layout: Layout) -> Theory:
@@ -196,7 +196,8 @@ class Quantizer(Stage, ABC):
         """What the server makes of the mean of all nodes' messages, in place; nothing, in general."""
 
     def key(self, step: Step) -> np.uint64:
-        return Stage.key(self, step) ^ ROUNDING
+        key: np.uint64 = super().key(step) ^ ROUNDING
+        return key
 
 
 def sparsifier_of(stages: Sequence[Stage]) -> Sparsifier | None:

@@ -22,7 +22,8 @@ class Cast(Quantizer):
     """Every entry rounded to the nearest number of a narrow type, ties to even.
 
     ``float16`` keeps 11 bits from 6e-5 to 65504: smaller gradients lose digits, larger ones become infinite.
-    ``bfloat16`` keeps 8 bits in float32's range: |Q(g) - g|^2 <= 2^-16 |g|^2. ``fp8`` is OCP E4M3, 4 bits, scaled so
+    ``bfloat16`` keeps 8 bits in float32's range, whose ends are not rounded to
+    infinity: |Q(g) - g|^2 <= 2^-16 |g|^2. ``fp8`` is OCP E4M3, 4 bits, scaled so
     that the largest magnitude is 448: |Q(g) - g|^2 <= (2^-8 + d (2^-10 / 448)^2) |g|^2. NaN stays NaN; under fp8 it
     spoils the vector, and so does an infinity. Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning training";
     Micikevicius et al. 2022, "FP8 formats for deep learning".

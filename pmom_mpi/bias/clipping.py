@@ -75,8 +75,8 @@ class ClipPerSample(Transform):
 
     The first stage of a pipeline, for problems that can do it: they clip while they compute the gradient, from norms
     that cost no gradient of a single sample (mlp, softmax_regression; `pmom_mpi.kernels.per_sample`). The run file logs
-    the fraction of samples clipped as ``train_samples_clipped``. With `gaussian_noise` behind it, DP-SGD: Abadi et al.
-    2016, "Deep learning with differential privacy".
+    the fraction of samples clipped as ``train_samples_clipped``. With `gaussian_noise` by a ``multiplier`` behind it,
+    DP-SGD: Abadi et al. 2016, "Deep learning with differential privacy".
 
     Parameters
     ----------

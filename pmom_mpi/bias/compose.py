@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 
 from pmom_mpi.bias.base import DOWNLINK, Feedback, Quantizer, Stage, sparsifier_of
+from pmom_mpi.bias.noise import constant_noise
 from pmom_mpi.bias.order import kind_of
 from pmom_mpi.bias.theory import Theory, contractive, scaling, unbiased
 from pmom_mpi.words.layout import Layout
@@ -78,8 +79,10 @@ def _scaled(alpha: float | None, c: float) -> Theory:
     return contractive(left) if left > 0 else Theory("composition")
 
 
-def warnings(stages: Sequence[Stage], layout: Layout, where: str) -> list[str]:
-    """What is not forbidden and hardly meant, a line each: error feedback (and EF21-P) around what is no contraction.
+def warnings(stages: Sequence[Stage], layout: Layout, where: str, uneven: bool = False) -> list[str]:
+    """What is not forbidden and hardly meant, a line each.
+
+    That is error feedback (and EF21-P) around what is no contraction, and noise for privacy that ignores the batch.
 
     Parameters
     ----------
@@ -88,7 +91,20 @@ def warnings(stages: Sequence[Stage], layout: Layout, where: str) -> list[str]:
     layout : Layout
     where : {"bias", "downlink"}
         The pipeline's place.
+    uneven : bool
+        Whether gradients are means over batches of different sizes.
     """
+    place = constant_noise(tuple(stages)) if uneven else None
+    if place is None:
+        return _no_contraction(stages, layout, where)
+    return [
+        f"warning: {where}[{place}].sigma is the same for every batch, but not all batches have the same size: for "
+        "privacy give multiplier instead, whose sigma is multiplier tau / m for a batch of m",
+        *_no_contraction(stages, layout, where),
+    ]
+
+
+def _no_contraction(stages: Sequence[Stage], layout: Layout, where: str) -> list[str]:
     feedback = next((place for place, stage in enumerate(stages) if isinstance(stage, Feedback)), None)
     if where != DOWNLINK and feedback is None:
         return []

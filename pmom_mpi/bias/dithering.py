@@ -17,6 +17,9 @@ from pmom_mpi.wire.values.levels import MAX_LEVELS, Levels
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.streams import Stream
 
+LARGEST = np.finfo(np.float32).max
+BELOW = np.nextafter(LARGEST, np.float32(0))
+
 
 @dataclass(frozen=True)
 class QSGD(Quantizer):
@@ -24,7 +27,8 @@ class QSGD(Quantizer):
 
     Unbiased: E|Q(g) - g|^2 <= min(b / (4 s^2), sqrt(b) / s) |g|^2 for buckets of b coordinates, each with a norm of its
     own, float32. Alistarh, Grubic, Li, Tomioka, Vojnovic 2017, "QSGD: communication-efficient SGD via gradient
-    quantization and encoding". A bucket with a NaN or infinity arrives as NaN.
+    quantization and encoding". A bucket with a NaN or infinity, or of a norm beyond
+    float32, arrives as NaN.
 
     Parameters
     ----------
@@ -61,5 +65,6 @@ class QSGD(Quantizer):
             bucket_norms(vector, bucket, norms)
         else:
             bucket_maxima(vector.view(np.uint32), bucket, norms.view(np.uint32))
+        norms[norms == LARGEST] = BELOW  # whose s-th part times s is still finite
         dither(vector, self.key(step), norms, bucket, self.levels, codes)
         return Levels(codes, norms, bucket, self.levels, self.entropy), ()

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from pmom_mpi.bias.base import Compress, Feedback, Numbers, Step
 from pmom_mpi.kernels.feedback import difference_in_place, momentum_difference, with_memory
+from pmom_mpi.wire.indices import indices_of
 from pmom_mpi.wire.message import Everything, Message
-from pmom_mpi.wire.supports import indices_of
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.memory import Memory
 

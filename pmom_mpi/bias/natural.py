@@ -22,7 +22,8 @@ class Natural(Quantizer):
 
     Random, up with the probability that keeps the mean: unbiased, E|Q(g) - g|^2 <= |g|^2 / 8. To the nearest:
     |Q(g) - g|^2 <= |g|^2 / 9. Horvath, Ho, Horvath, Sahu, Canini, Richtarik 2022, "Natural compression for distributed
-    deep learning". NaN arrives as infinity; the nearest power of a denormal is 0 or 2^-126.
+    deep learning". NaN arrives as infinity; the nearest power of a denormal is 0 or 2^-126, and that of
+    all that is finite and above 2^127 is 2^127, the largest.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ def checked(stages: Sequence[object], layout: Layout, where: str) -> tuple[Stage
         stage.check(known[:place], layout, f"{where}[{place}]")
     settled: tuple[Stage, ...] = ()
     for place in reversed(range(len(known))):
-        settled = (known[place].settled(settled, layout, f"{where}[{place}]"), *settled)
+        settled = (known[place].settled(known[:place], settled, layout, f"{where}[{place}]"), *settled)
     return settled
 
 

@@ -66,7 +66,7 @@ class Pipeline:
         self._where = where
         self._layout = layout
         self._seed = seed
-        self._samples = samples
+        self.samples = samples
         self._turns = _turns(self.stages)
         self._scratch: list[Memory] = [{} for _ in self.stages]
         self._memories: dict[int, list[Memory]] = {}
@@ -81,7 +81,7 @@ class Pipeline:
         tuple of float
             The values of `statistics`.
         """
-        samples = None if self._samples is None else self._samples(node, iteration)
+        samples = None if self.samples is None else self.samples(node, iteration)
         steps = [
             Step(node, iteration, self._seed, self._layout, memory, scratch, turn, samples)
             for memory, scratch, turn in zip(self.memory(node), self._scratch, self._turns, strict=True)

@@ -12,8 +12,8 @@ from pmom_mpi.bias.sparsity import Sparsity
 from pmom_mpi.bias.theory import Theory, contractive, unbiased
 from pmom_mpi.kernels.random import seeded_indices
 from pmom_mpi.kernels.select import gather
+from pmom_mpi.wire.indices import SeededCodec
 from pmom_mpi.wire.message import Message, Seeded
-from pmom_mpi.wire.supports import SeededCodec
 from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.streams import Stream

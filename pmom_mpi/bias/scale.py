@@ -32,7 +32,7 @@ class Scale(Transform):
 
     factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
 
-    def settled(self, after: tuple[Stage, ...], layout: Layout, where: str) -> Stage:
+    def settled(self, before: tuple[Stage, ...], after: tuple[Stage, ...], layout: Layout, where: str) -> Stage:
         if self.factor != "auto":
             return self
         omega = unbiased_omega(after, layout)

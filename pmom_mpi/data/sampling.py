@@ -48,6 +48,24 @@ class Batch:
                 "choose a smaller batch or 'full'"
             )
 
+    def count(self, samples: int, iteration: int) -> int:
+        """How many rows of a shard of ``samples`` samples `rows` gives in an iteration.
+
+        Examples
+        --------
+        >>> [Batch(size=2).count(5, iteration) for iteration in range(4)]
+        [2, 2, 1, 2]
+        """
+        if self.size == "full":
+            return samples
+        if self.order == "replacement":
+            return self.size
+        return min(self.size, samples - iteration % -(-samples // self.size) * self.size)
+
+    def sizes(self, samples: int) -> set[int]:
+        """The sizes of all batches of a shard of ``samples`` samples."""
+        return {self.count(samples, 0), self.count(samples, -1)}
+
     def rows(self, samples: int, seed: int, node: int, iteration: int) -> slice | np.ndarray:
         """Rows into a shard of ``samples`` samples: a slice, or an int64 array."""
         if self.size == "full":

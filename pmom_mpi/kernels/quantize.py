@@ -18,6 +18,7 @@ CHUNK = 2048
 _ABSOLUTE = np.uint32(0x7FFFFFFF)
 _INFINITY = np.uint32(0x7F800000)
 _ONE = np.uint32(1)
+_TOP_POWER, _TOP_BFLOAT16 = np.uint32(254), np.uint32(0x7F7F)
 _UNIT = np.float32(2.0**-24)
 
 # Numbers below the narrow formats' smallest normal one are rounded by adding a number whose last place is the formats'
@@ -124,7 +125,8 @@ def powers_random(bits, key, codes):
     """Sign and exponent of each number rounded to a power of two, up with the probability that keeps the mean.
 
     A random number below 2**23 is added to the 23 bits of the mantissa: it carries into the exponent with probability
-    mantissa / 2**23, for denormals too. Codes are ``sign << 8 | exponent``; NaN becomes infinity.
+    mantissa / 2**23, for denormals too. Above 2**127, the largest power, all that is finite becomes that power. Codes
+    are ``sign << 8 | exponent``; NaN becomes infinity.
     """
     words = np.empty(CHUNK // 2, np.uint64)
     draws = words.view(np.uint32)
@@ -135,6 +137,7 @@ def powers_random(bits, key, codes):
         for i in range(chunk.size):
             magnitude = min(chunk[i] & _ABSOLUTE, _INFINITY)
             exponent = (magnitude + (draws[i] >> np.uint32(9))) >> np.uint32(23)
+            exponent = exponent if magnitude == _INFINITY else min(exponent, _TOP_POWER)
             out[i] = exponent | (chunk[i] >> np.uint32(31)) << np.uint32(8)
 
 
@@ -144,17 +147,21 @@ def powers_nearest(bits, codes):
     half = np.uint32(1 << 22)
     for j in range(bits.size):
         magnitude = min(bits[j] & _ABSOLUTE, _INFINITY)
-        codes[j] = (magnitude + half) >> np.uint32(23) | (bits[j] >> np.uint32(31)) << np.uint32(8)
+        exponent = (magnitude + half) >> np.uint32(23)
+        exponent = exponent if magnitude == _INFINITY else min(exponent, _TOP_POWER)
+        codes[j] = exponent | (bits[j] >> np.uint32(31)) << np.uint32(8)
 
 
 @njit(cache=True)
 def to_bfloat16(bits, out):
-    """The upper 16 bits, rounded to nearest, ties to even; NaN stays NaN."""
+    """The upper 16 bits, rounded to nearest, ties to even, at most to the largest finite number; NaN stays NaN."""
     for j in range(bits.size):
         word = bits[j]
         upper = word >> np.uint32(16)
-        rounded = (word + np.uint32(0x7FFF) + (upper & _ONE)) >> np.uint32(16)
-        out[j] = upper | np.uint32(0x40) if word & _ABSOLUTE > _INFINITY else rounded
+        rounded = ((word & _ABSOLUTE) + np.uint32(0x7FFF) + (upper & _ONE)) >> np.uint32(16)
+        rounded = rounded if word & _ABSOLUTE >= _INFINITY else min(rounded, _TOP_BFLOAT16)
+        signed = rounded | (upper & np.uint32(0x8000))
+        out[j] = upper | np.uint32(0x40) if word & _ABSOLUTE > _INFINITY else signed
 
 
 @njit(cache=True)

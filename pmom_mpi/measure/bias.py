@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,16 @@ class Measured:
 class Probe:
     """Applies a pipeline to gradients as if each were the first, again and again where it is random."""
 
-    def __init__(self, stages: Sequence[Stage], label: str, layout: Layout, dtype: np.dtype, seed: int) -> None:
-        self._pipeline = Pipeline(stages, layout, dtype, seed)
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        label: str,
+        layout: Layout,
+        dtype: np.dtype,
+        seed: int,
+        samples: Callable[[int, int], int] | None = None,
+    ) -> None:
+        self._pipeline = Pipeline(stages, layout, dtype, seed, samples=samples)
         self.found = Measured(label, *_describe(self._pipeline.stages, layout))
         self._vector, self._seen = np.empty((2, layout.dimension), dtype)
         self._buffer = np.empty(self._pipeline.max_bytes(), np.uint8)
@@ -138,7 +146,9 @@ def measure(
     gradient = np.empty_like(x)
     problem.gradient(x, 0, iterations, gradient)
     pipelines = _zoo(gradient) if everything else _pipelines(setting.pipeline.stages, setting.source.raw.get("bias"))
-    probes = [Probe(stages, label, problem.layout, x.dtype, seed) for label, stages in pipelines]
+    sizes = setting.pipeline.samples
+    samples = None if sizes is None else lambda node, draw: sizes(node, iterations)
+    probes = [Probe(stages, label, problem.layout, x.dtype, seed, samples) for label, stages in pipelines]
     for node in hosted:
         problem.gradient(x, node, iterations, gradient)
         for probe in probes:

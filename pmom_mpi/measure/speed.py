@@ -126,7 +126,7 @@ def _torch(gradient: np.ndarray, k: int) -> dict[str, Callable[[], object]]:
 
 def pays(found: Timing, dense: Timing, link: float) -> Payoff:
     """One node's exchange over a link of so many bytes a second, and the dense one."""
-    stations = {name: getattr(found, name) for name in ("compress", "encode", "decode")}
+    stations = {"compress": found.compress, "encode": found.encode, "decode": found.decode}
     return Payoff(found.size, dense.size, stations, dense.encode + dense.decode, link)
 
 

@@ -44,6 +44,8 @@ class Narrator:
             f"{config.name}: {config.nodes} nodes on {workers}, d = {setting.problem.layout.dimension:,}, "
             f"{config.iterations} iterations -> {config.output}"
         )
+        for line in setting.warnings:
+            self._console.print(line)
         if self._console.is_terminal:
             self._progress = Progress(
                 BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"), TextColumn("ETA"),

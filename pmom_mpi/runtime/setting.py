@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pmom_mpi.bias.compose import warnings
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
 from pmom_mpi.data import divide, heterogeneity, open_dataset
+from pmom_mpi.data.sampling import Batch
 from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
 from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
@@ -74,6 +76,8 @@ class Setting:
     schema : Schema
     facts : dict of str to float
         What is known of the data's division, for the run file.
+    warnings : list of str
+        What is not forbidden and hardly meant, a line each.
     """
 
     source: Source
@@ -83,6 +87,7 @@ class Setting:
     hosting: Hosting
     schema: Schema
     facts: dict[str, float]
+    warnings: list[str]
 
     @classmethod
     def make(cls, ranks: Ranks, source: Source, nodes: range | None = None) -> Setting:
@@ -116,14 +121,14 @@ class Setting:
         with blame(source.name):
             if ranks.workers > config.nodes:
                 raise UserError(f"nodes: {config.nodes} cannot occupy {ranks.workers} workers; start fewer ranks")
-            if nodes is None:
-                nodes = (
-                    range(0) if ranks.worker is None else Hosting(config.nodes, 0, ranks.workers).nodes_of(ranks.worker)
-                )
-            facts = _set_up(config, problem, nodes)
-            pipeline = Pipeline(config.bias, problem.layout, np.dtype(config.dtype), config.seed)
+            facts, sizes = _set_up(config, problem, _hosted(ranks, config.nodes) if nodes is None else nodes)
+            samples = partial(_samples, config.gradient, sizes) if sizes else None
+            dtype = np.dtype(config.dtype)
+            pipeline = Pipeline(config.bias, problem.layout, dtype, config.seed, samples=samples)
+            doubts = warnings(pipeline.stages, problem.layout, "bias", _uneven(config.gradient, sizes))
+            doubts += warnings(config.downlink, problem.layout, "downlink")
         hosting = Hosting(config.nodes, problem.chunks, ranks.workers)
-        return cls(source, config, problem, pipeline, hosting, Schema(()), facts)
+        return cls(source, config, problem, pipeline, hosting, Schema(()), facts, doubts)
 
     def _described(self) -> Setting:
         """The same with its schema: what a problem measures may depend on whether it is solved."""
@@ -131,7 +136,7 @@ class Setting:
         share = problem.state.size if isinstance(problem, Stateful) else 0
         point = "w" if self.config.downlink else "x"
         schema = Schema(problem.metrics, self.pipeline.statistics, problem.evaluation, share, point)
-        return Setting(self.source, self.config, problem, self.pipeline, self.hosting, schema, self.facts)
+        return replace(self, schema=schema)
 
     def errands(self) -> tuple[Evaluation, ...]:
         """What may ride on this run's broadcasts."""
@@ -160,12 +165,6 @@ class Setting:
     def capacity(self) -> int:
         """The size of the largest payload of a node, in bytes."""
         return self.pipeline.max_bytes()
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is not forbidden and hardly meant, a line each."""
-        layout = self.problem.layout
-        return warnings(self.pipeline.stages, layout, "bias") + warnings(self.config.downlink, layout, "downlink")
 
 
 def ready(config: Raw, overrides: Iterable[str] = ()) -> Setting:
@@ -204,8 +203,21 @@ def _hosted(ranks: Ranks, nodes: int) -> range:
     return range(0) if ranks.worker is None else Hosting(nodes, 0, ranks.workers).nodes_of(ranks.worker)
 
 
-def _set_up(config: Config, problem: Problem, hosted: range) -> dict[str, float]:
-    """Make the problem ready to answer for the nodes of ``hosted``; what is known of the data's division."""
+def _samples(batch: Batch, shards: list[int], node: int, iteration: int) -> int:
+    """How many samples a node's gradient is the mean over."""
+    return batch.count(shards[node], iteration)
+
+
+def _uneven(batch: Batch, shards: list[int]) -> bool:
+    """Whether some batches are larger than others."""
+    return len(set().union(*(batch.sizes(samples) for samples in shards))) > 1
+
+
+def _set_up(config: Config, problem: Problem, hosted: range) -> tuple[dict[str, float], list[int]]:
+    """Make the problem ready to answer for the nodes of ``hosted``.
+
+    Returns what is known of the data's division, and how many samples each node has; nothing without a data set.
+    """
     data, shards = None, []
     if config.data is not None:
         data = open_dataset(config.data)
@@ -214,7 +226,8 @@ def _set_up(config: Config, problem: Problem, hosted: range) -> dict[str, float]
     clip, dtype = _sample_clip(config, problem), np.dtype(config.dtype)
     problem.setup(Context(config.nodes, hosted, config.seed, dtype, data, shards, config.gradient, clip))
     metrics.check(problem)
-    return {} if data is None else heterogeneity(data.train.targets, shards, data.classes)
+    facts = {} if data is None else heterogeneity(data.train.targets, shards, data.classes)
+    return facts, [len(rows) for rows in shards]
 
 
 def _sample_clip(config: Config, problem: Problem) -> float | None:

@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 
 from pmom_mpi.wire import supports
+from pmom_mpi.wire.indices import EverythingCodec, IndexCodec, Section, indices_of
 from pmom_mpi.wire.message import Everything, Message, WireError
-from pmom_mpi.wire.supports import EverythingCodec, IndexCodec, Section
 from pmom_mpi.wire.values import CODECS
 from pmom_mpi.wire.values.raw import Raw
 
@@ -119,7 +119,7 @@ def to_dense(message: Message, out: np.ndarray) -> None:
     if isinstance(message.support, Everything):
         message.values.add(out)
     else:
-        message.values.add_at(supports.indices_of(message.support, message.dimension), out)
+        message.values.add_at(indices_of(message.support, message.dimension), out)
 
 
 def sections(payload: np.ndarray) -> dict[str, int | str]:

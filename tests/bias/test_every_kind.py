@@ -22,7 +22,7 @@ CASES = {
     "clip_adaptive": [{}],
     "normalize": [{}, {"scope": "global"}],
     "scale": [{"factor": 0.5}],
-    "gaussian_noise": [{"sigma": 0.1}],
+    "gaussian_noise": [{"sigma": 0.1}],  # by a multiplier: test_noise.py
     "local_momentum": [{"beta": 0.3}],
     "ef14": [{}],
     "ef21": [{}],

@@ -73,3 +73,15 @@ def test_orthonormal_columns_span_the_same_space():
     np.testing.assert_allclose(found @ (found.T @ columns), columns, atol=1e-5)
     dependent = orthonormal(columns[:, [0, 0, 1]])
     assert not dependent[:, 1].any()
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_float64_is_kept(rank):
+    vector = gradient(rank, np.float64)
+    step = step_for(vector, LAYOUT)
+    step.memory = PowerSGD(rank=rank).init(LAYOUT, vector.dtype)
+    found = sent(PowerSGD(rank=rank), vector, step)
+    np.testing.assert_allclose(found, vector, atol=1e-12)
+    assert all(memory.dtype == np.float64 for memory in step.memory.values())
+    bounds = LAYOUT.offsets
+    np.testing.assert_array_equal(found[: bounds[1]], vector[: bounds[1]])  # what is sent as it is: every bit

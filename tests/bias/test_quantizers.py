@@ -5,6 +5,7 @@ from compressor_cases import sent, squared, step_for
 from pmom_mpi.bias.cast import Cast
 from pmom_mpi.bias.dithering import QSGD
 from pmom_mpi.bias.natural import Natural
+from pmom_mpi.bias.sign import ScaledSign
 from pmom_mpi.bias.ternary import TernGrad
 from pmom_mpi.wire.codec import bits
 from pmom_mpi.wire.message import Everything, Message
@@ -67,6 +68,43 @@ def test_terngrads_variance_is_its_formula_and_reaches_the_bound():
     vector[3] = -1
     errors = [squared(sent(TernGrad(), vector, step_for(vector, iteration=i)) - vector) for i in range(3000)]
     assert np.mean(errors) == pytest.approx(TernGrad().theory(Layout.flat(26)).omega * squared(vector), rel=0.05)
+
+
+LARGEST = np.finfo(np.float32).max
+NEAR = LARGEST * np.array([1, -1, 0.999999, -0.9999, 0.75, -0.6, 0.4999, 1e-3], np.float32)
+
+
+@pytest.mark.parametrize("largest", [LARGEST, np.nextafter(LARGEST, np.float32(0)), np.float32(3e38)])
+@pytest.mark.parametrize(
+    "compressor",
+    [
+        Natural(),
+        Natural(rounding="nearest"),
+        Cast(dtype="bfloat16"),
+        Cast(dtype="fp8"),
+        TernGrad(),
+        ScaledSign(),
+        *(QSGD(levels=s, norm="linf") for s in (1, 7, 25, 31, 100, 127, 32767)),
+        QSGD(levels=25, bucket=1),
+    ],
+    ids=repr,
+)
+def test_what_is_finite_stays_finite_up_to_the_largest_float32(compressor, largest):
+    vector = NEAR / LARGEST * largest
+    for iteration in range(20):
+        found = sent(compressor, vector, step_for(vector, iteration=iteration))
+        assert np.isfinite(found).all() and np.abs(found).max() <= LARGEST
+    assert not np.isfinite(sent(compressor, np.append(vector, np.float32(np.inf)))).all()
+
+
+def test_saturated_numbers_are_the_largest_there_are():
+    vector = np.array([LARGEST, -LARGEST], np.float32)
+    for rounding in ("random", "nearest"):
+        assert sent(Natural(rounding=rounding), vector).tolist() == [2.0**127, -(2.0**127)]
+    assert sent(Cast(dtype="bfloat16"), vector).tolist() == [LARGEST_BFLOAT16, -LARGEST_BFLOAT16]
+
+
+LARGEST_BFLOAT16 = (2 - 2.0**-7) * 2.0**127
 
 
 @pytest.mark.parametrize("compressor", [QSGD(), Natural(), TernGrad()])

@@ -100,7 +100,7 @@ def test_on_any_other_number_of_ranks(mpirun, setting, tmp_path):
 def test_a_damaged_generation_is_passed_over(mpirun, setting, tmp_path):
     path, output = setting("ef21_sgdm", checkpoint={"every": 2}), tmp_path / "killed.h5"
     killed(mpirun, 1, path, output)
-    newest, _ = generations(output)
+    newest, *_ = generations(output)
     data = bytearray(newest.read_bytes())
     for place in range(len(data) // 4, len(data), len(data) // 7):
         data[place] ^= 0xFF

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pmom_mpi.kernels.rice import BLOCK
 from pmom_mpi.wire.codec import HEADER, MAGIC, VERSION, add, decode, encode
+from pmom_mpi.wire.indices import CODECS as SUPPORTS
 from pmom_mpi.wire.message import Everything, Indices, Message, WireError
-from pmom_mpi.wire.supports import CODECS as SUPPORTS
 from pmom_mpi.wire.values import CODECS, LowRank, Raw
 
 from .messages import messages

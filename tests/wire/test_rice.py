@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pmom_mpi.kernels import rice, rice_read
 from pmom_mpi.wire.codec import encode, max_bytes, sections
 from pmom_mpi.wire.message import Indices, Message
-from pmom_mpi.wire.supports import rice_plan, rice_section
+from pmom_mpi.wire.rice import rice_plan, rice_section
 from pmom_mpi.wire.values import Raw
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.top_k import TopK
-from pmom_mpi.wire import supports
 from pmom_mpi.wire.codec import HEADER, encode, max_bytes, sections, to_dense
+from pmom_mpi.wire.indices import CODECS as SUPPORTS
 from pmom_mpi.wire.message import Message
 from pmom_mpi.wire.values import CODECS
 from pmom_mpi.words.layout import Layout
@@ -55,5 +55,5 @@ def test_top_k_payloads_are_read_from_the_document(fraction, support):
 def test_every_code_is_in_the_document():
     rows = {(int(code), name) for code, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", DOC, re.MULTILINE)}
     codecs = {(code, codec.__name__) for code, codec in CODECS.items()}
-    assert rows == codecs | {(code, codec.name) for code, codec in supports.CODECS.items()}
+    assert rows == codecs | {(code, codec.name) for code, codec in SUPPORTS.items()}
     assert f"{HEADER.size} bytes" in DOC
