@@ -120,8 +120,12 @@ class Recorder:
             shutil.copyfile(path, partial)
             repair(partial)
             file = h5py.File(partial, "r+", libver="latest")
-            _rewind(path, file, rows)
-            made._begin(path, file, partial, flush_seconds)
+            try:
+                _rewind(path, file, rows)
+                made._begin(path, file, partial, flush_seconds)
+            except BaseException:
+                file.close()
+                raise
         return made
 
     def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float) -> None:
