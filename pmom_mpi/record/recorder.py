@@ -262,6 +262,7 @@ def _rewind(path: Path, file: h5py.File, rows: int) -> None:
         raise UserError(f"{path}: holds {len(groups[0])} rows, {rows} are needed")
     for group in groups:
         group.truncate(rows)
+    events.drop_torn(file["events"])
     file["final/x"][:] = np.nan
     file.attrs["status"] = "running"
     for name in ("ended", "iterations", "message"):
