@@ -98,10 +98,9 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
         groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(run)
     seeds = {_seed(run) for run in runs}
     flat = [_flat(group[0].config) for group in groups.values()]
-    several = len({key for group in groups.values() for key in map(_seed, group)}) > 1 and len(groups) > 1
     found = []
     for own, group in zip(flat, groups.values(), strict=True):
-        missing = tuple(sorted(seeds - set(map(_seed, group)))) if several and len(group) > 1 else ()
+        missing = tuple(sorted(seeds - set(map(_seed, group)))) if len(group) > 1 else ()
         found.append((_method(own, flat), _rest(own, flat), _label(own, flat, group[0]), tuple(group), missing))
     found.sort(key=lambda entry: natural(entry[2]))
     methods, others = ([*dict.fromkeys(entry[part] for entry in found)] for part in (0, 1))

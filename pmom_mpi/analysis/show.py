@@ -48,7 +48,7 @@ def overview(runs: Sequence[Run]) -> Table:
         sent, seconds = decimal(int(traffic(run)["both_once"])), float(run.metrics["time_total"].sum())
         rows.append((run.path.stem, _brief(run), *cells, sent, f"{seconds:.4g}"))
     heads = [name.replace("_", " ") for name in told[0]] if alike else ["last"]
-    return Table("", ("run", "status", *heads, "sent", "seconds"), tuple(rows))
+    return Table("", ("run", "status", *heads, "sent", "seconds"), tuple(rows), texts=2 if alike else 3)
 
 
 def _brief(run: Run) -> str:
@@ -142,7 +142,7 @@ def _events(run: Run) -> Table:
          str(event.iteration), event.what, f"rank {event.rank} {event.host}".strip() if event.rank >= 0 else "")
         for event in run.events
     )  # fmt: skip
-    return Table("events", ("time (UTC)", "iteration", "what", "where"), rows, numbers=False)
+    return Table("events", ("time (UTC)", "iteration", "what", "where"), rows, texts=4)
 
 
 def _data_sets(run: Run) -> Table:
@@ -152,4 +152,4 @@ def _data_sets(run: Run) -> Table:
         for name, metric in run.described.items()
     )
     title = f"/metrics, {run.iterations} rows"
-    return Table(title, ("data set", "type", "unit", "better", "description"), rows, numbers=False)
+    return Table(title, ("data set", "type", "unit", "better", "description"), rows, texts=5)

@@ -15,8 +15,8 @@ class Table:
     columns : tuple of str
         Heads; empty where the rows are pairs of a name and what it is.
     rows : tuple of tuple of str
-    numbers : bool
-        Whether all columns but the first hold numbers and belong to the right.
+    texts : int
+        How many columns, from the left, hold texts; the others hold numbers and belong to the right.
 
     Examples
     --------
@@ -29,7 +29,7 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numbers: bool = True
+    texts: int = 1
 
     def markdown(self) -> str:
         """The table as Markdown, without its title."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -13,12 +14,11 @@ from pmom_mpi.analysis.tables import Table
 
 
 def rich_table(table: Table) -> RichTable:
-    """As a rich table: with heads and rules, or, where it has none, as pairs of a name and what it is."""
+    """As a rich table: with heads, or, where it has none, as pairs of a name and what it is."""
     if table.columns:
-        made = RichTable(title=table.title or None, title_justify="left", padding=(0, 1))
+        made = RichTable(title=table.title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for place, head in enumerate(table.columns):
-            right = table.numbers and place > 0
-            made.add_column(head, justify="right" if right else "left", overflow="fold")
+            made.add_column(head, justify="left" if place < table.texts else "right", overflow="fold")
     else:
         made = RichTable(title=table.title or None, title_justify="left", show_header=False, box=None, padding=(0, 2))
         made.add_column(style="bold", no_wrap=True)

@@ -64,9 +64,20 @@ def append(group: h5py.Group, event: Event) -> None:
         dataset[-1] = value
 
 
+def drop_torn(group: h5py.Group) -> None:
+    """Take away what a writer that was killed has written of its last event."""
+    count = _whole(group)
+    for dataset in group.values():
+        dataset.resize(count, axis=0)
+
+
+def _whole(group: h5py.Group) -> int:
+    return min(len(group[entry.name]) for entry in fields(Event))
+
+
 def read(group: h5py.Group) -> tuple[Event, ...]:
     """Every whole event of a file."""
-    count = min(len(group[entry.name]) for entry in fields(Event))
+    count = _whole(group)
     columns = {entry.name: [_plain(value) for value in group[entry.name][:count].tolist()] for entry in fields(Event)}
     return tuple(Event(*row) for row in zip(*columns.values(), strict=True))
 

@@ -124,12 +124,16 @@ class Recorder:
             shutil.copyfile(path, partial)
             repair(partial)
             file = h5py.File(partial, "r+", libver="latest")
-            _rewind(path, file, rows)
-            if config_text is not None:
-                file.attrs["config"] = config_text
-            if "workers" in file:
-                DataSets(file["workers"]).widen(workers)
-            made._begin(path, file, partial, flush_seconds)
+            try:
+                _rewind(path, file, rows)
+                if config_text is not None:
+                    file.attrs["config"] = config_text
+                if "workers" in file:
+                    DataSets(file["workers"]).widen(workers)
+                made._begin(path, file, partial, flush_seconds)
+            except BaseException:
+                file.close()
+                raise
         return made
 
     def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float) -> None:
@@ -284,6 +288,7 @@ def _rewind(path: Path, file: h5py.File, rows: int) -> None:
         raise UserError(f"{path}: holds {len(groups[0])} rows, {rows} are needed")
     for group in groups:
         group.truncate(rows)
+    events.drop_torn(file["events"])
     file["final/x"][:] = np.nan
     file.attrs["status"] = "running"
     for name in ("ended", "iterations", "message"):

@@ -107,7 +107,7 @@ def test_show_as_json(files):
 def test_several_runs_are_a_line_each(files):
     done = CliRunner().invoke(main, ["show", *map(str, files)])
     lines = [line for line in done.output.splitlines() if "finished 5/5" in line]
-    assert [line.split()[1] for line in lines] == ["a0", "a1", "b"]
+    assert [line.split()[0] for line in lines] == ["a0", "a1", "b"]
     assert "test accuracy" in done.output
 
 

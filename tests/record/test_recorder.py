@@ -172,6 +172,22 @@ def test_a_reopened_file_survives_a_kill_too(tmp_path):
     assert read.load(path).iterations == 7 and os.listdir(tmp_path) == ["run.h5"]
 
 
+def test_a_torn_event_shifts_no_other(tmp_path):
+    """A kill between the parts of an event leaves some of its data sets longer than others."""
+    path = tmp_path / "run.h5"
+    with recorder(path) as written:
+        written.event(1, "whole", rank=1)
+    with h5py.File(path, "r+") as file:
+        for name in ("iteration", "what"):
+            file["events"][name].resize(2, axis=0)
+    assert [event.what for event in read.load(path).events] == ["whole"]
+    again = Recorder.reopen(path, 0)
+    again.event(5, "next", rank=3)
+    again.finish("finished")
+    events = read.load(path).events
+    assert [(event.iteration, event.what, event.rank) for event in events] == [(1, "whole", 1), (5, "next", 3)]
+
+
 def test_what_cannot_be_reopened_stays_as_it_is(tmp_path):
     path = tmp_path / "run.h5"
     with pytest.raises(UserError, match="no such run file"):
