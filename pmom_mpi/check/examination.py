@@ -11,6 +11,7 @@ from pmom_mpi.check.derivatives import derivatives
 from pmom_mpi.check.evaluation import evaluation
 from pmom_mpi.check.finding import BAD, Finding
 from pmom_mpi.check.subject import Subject
+from pmom_mpi.runtime import setting as preparation
 from pmom_mpi.words.errors import UserError
 
 
@@ -22,9 +23,9 @@ def check(config: str | Path, overrides: Iterable[str] = ()) -> list[Finding]:
     UserError
         When the config cannot be used at all.
     """
-    raw = configs.amend(configs.load(config), overrides)
-    configs.allow_modules([str(Path.cwd()), str(Path(config).resolve().parent)])
-    subject = Subject(raw, str(config))
+    raw, source, folders = preparation.read(config, overrides, None)
+    configs.allow_modules(folders)
+    subject = Subject(raw, source)
     findings: list[Finding] = []
     for look in (start, gradient, determinism, derivatives, evaluation, single_precision):
         try:

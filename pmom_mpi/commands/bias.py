@@ -24,8 +24,8 @@ def bias(
     contractive operators promise an error of at most 1 - alpha, unbiased ones of at most omega in the mean.
 
     \b
-    pmom bias configs/quickstart.yaml
-    pmom bias configs/quickstart.yaml --all --iterations 100
+    pmom bias quickstart
+    pmom bias quickstart --all --iterations 100
     """
     from pmom_mpi.measure import bias as measuring
 

@@ -6,8 +6,23 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem as Item
 
-config_argument = click.argument("config", type=click.Path())
+
+class ConfigName(click.Path):
+    """A file, or the name of a ready config; both are completed in the shell."""
+
+    name = "config"
+
+    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Item]:
+        from pmom_mpi.config import places
+
+        ready = [Item(name, help=places.headline(path)) for name, path in places.ready().items()]
+        files = super().shell_complete(context, parameter, incomplete)
+        return [item for item in ready if item.value.startswith(incomplete)] + files
+
+
+config_argument = click.argument("config", type=ConfigName())
 set_option = click.option(
     "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Change a key of the config: -s seed=3 -s momentum.beta=1 -s bias.0.k=100. Repeatable.",

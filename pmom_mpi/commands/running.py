@@ -21,8 +21,8 @@ def run(config: str, overrides: tuple[str, ...], output: str | None, overwrite: 
     Exit status: 0 finished, 2 bad input, 3 diverged, 128 + signal when interrupted, 1 anything else.
 
     \b
-    pmom run configs/quickstart.yaml
-    mpirun -n 3 pmom run configs/quickstart.yaml -s momentum.beta=1 -o results/sgd.h5
+    pmom run quickstart
+    mpirun -n 3 pmom run quickstart -s momentum.beta=1 -o results/sgd.h5
     """
     from pmom_mpi.analysis import payoff, read
     from pmom_mpi.runtime import experiment
@@ -49,8 +49,8 @@ def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tupl
     threads, binding, oversubscription and root flags, and prints the command. ARGUMENTS go to `pmom run`.
 
     \b
-    pmom launch -n 3 configs/quickstart.yaml --overwrite
-    pmom launch -n 5 --dry-run configs/paper/mnist-top10.yaml -s seed=1
+    pmom launch -n 3 quickstart --overwrite
+    pmom launch -n 5 --dry-run mnist-top10 -s seed=1
     """
     from pmom_mpi.cluster import launch as launching
 
@@ -67,7 +67,7 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
     """Check CONFIG and its data completely, without running it.
 
     \b
-    pmom validate configs/quickstart.yaml -s bias.0.k=1e9
+    pmom validate quickstart -s bias.0.k=100
     """
     from pmom_mpi.runtime import setting as preparation
 

@@ -12,7 +12,7 @@ import numpy as np
 from pmom_mpi import config as configs
 from pmom_mpi.bias.clipping import sample_clip
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.config import Config
+from pmom_mpi.config import Config, places
 from pmom_mpi.data import divide, heterogeneity, open_dataset
 from pmom_mpi.method.downlink import Receiver, Sender
 from pmom_mpi.method.server import Dense, Downlink
@@ -46,8 +46,10 @@ def read(
     """The config with its overrides, what to call it in messages, and the folders of the user's own modules."""
     if isinstance(config, Mapping):
         return configs.amend(config, overrides, output), "config", [str(Path.cwd())]
-    raw = configs.amend(configs.load(config), overrides, output)
-    return raw, str(config), [str(Path.cwd()), str(Path(config).resolve().parent)]
+    path = places.find(config)
+    folder = path.resolve().parent
+    raw = configs.amend(configs.load(path), overrides, output)
+    return places.look_beside(raw, folder), str(config), [str(Path.cwd()), str(folder)]
 
 
 def prepare(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Part:
