@@ -11,7 +11,7 @@ RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
 DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 
-.PHONY: help setup setup-dev run test test-slow lint format bench paper paper-resnet compare clean
+.PHONY: help setup setup-dev run test test-slow lint format docs-config bench paper paper-resnet compare clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,10 @@ lint: $(VENV)/.dev  ## style, imports, types
 format: $(VENV)/.dev  ## put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs-config: $(VENV)/.run  ## write docs/config.md anew (PyTorch)
+	$(PIP) torch
+	$(BIN)/python -m pmom_mpi.config.manual
 
 bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor (and PyTorch where installed)
 	$(BIN)/python benchmarks/run.py --ranks $(RANKS)

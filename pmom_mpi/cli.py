@@ -13,7 +13,19 @@ import click  # noqa: E402
 
 from pmom_mpi import __version__  # noqa: E402
 from pmom_mpi.cluster.environment import launcher  # noqa: E402
-from pmom_mpi.commands import bench, bias, check_problem, data, doctor, looking, ready, repair, reproduce, running  # noqa: E402
+from pmom_mpi.commands import (  # noqa: E402
+    bench,
+    bias,
+    check_problem,
+    data,
+    doctor,
+    explain,
+    looking,
+    ready,
+    repair,
+    reproduce,
+    running,
+)
 from pmom_mpi.words.errors import UserError  # noqa: E402
 
 PRECEDENCE_SECONDS = 2.0
@@ -48,6 +60,7 @@ def main() -> None:
 
 for command in (
     running.run, running.launch, running.validate, looking.show, looking.plot, data.data, reproduce.reproduce,
-    ready.configs, ready.init, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair,
+    ready.configs, ready.init, explain.explain, doctor.doctor, check_problem.check_problem, bias.bias,
+    bench.bench, repair.repair,
 ):  # fmt: skip
     main.add_command(command)

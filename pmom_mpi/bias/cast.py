@@ -29,6 +29,7 @@ class Cast:
     Parameters
     ----------
     dtype : {"float16", "bfloat16", "fp8"}
+        The narrow type.
     """
 
     dtype: Literal["float16", "bfloat16", "fp8"] = "bfloat16"

@@ -35,6 +35,7 @@ class Threshold:
     Parameters
     ----------
     tau : float > 0
+        The least magnitude that is kept.
     """
 
     tau: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -62,6 +63,7 @@ class AdaptiveThreshold(Sparsity):
     Parameters
     ----------
     k : int, optional
+        K.
     fraction : float in (0, 1], optional
         K = ceil(fraction d). Exactly one of k and fraction is given.
     sample : int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pmom_mpi.commands import completion
 from pmom_mpi.commands.options import print_table
 
 
@@ -25,7 +26,14 @@ def show(file: str, everything: bool) -> None:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="The picture (.png, .pdf, .svg).")
-@click.option("-m", "--metric", "metrics", multiple=True, help="What to draw: a name of show --all; repeatable.")
+@click.option(
+    "-m",
+    "--metric",
+    "metrics",
+    multiple=True,
+    shell_complete=completion.metrics,
+    help="What to draw: a name of show --all; repeatable.",
+)
 @click.option("--log", is_flag=True, help="Logarithmic axes throughout; else only for what falls far.")
 def plot(files: tuple[str, ...], output: str, metrics: tuple[str, ...], log: bool) -> None:
     """Draw learning curves of FILES against iterations, bits sent and seconds.

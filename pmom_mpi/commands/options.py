@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem as Item
 
+from pmom_mpi.commands import completion
+
 
 class ConfigName(click.Path):
     """A file, or the name of a ready config; both are completed in the shell."""
@@ -24,7 +26,7 @@ class ConfigName(click.Path):
 
 config_argument = click.argument("config", type=ConfigName())
 set_option = click.option(
-    "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+    "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=completion.overrides,
     help="Change a key of the config: -s seed=3 -s momentum.beta=1 -s bias.0.k=100. Repeatable.",
 )  # fmt: skip
 output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem as Item
 
 from pmom_mpi.commands.options import print_table
 from pmom_mpi.words.errors import UserError
@@ -41,8 +42,12 @@ def configs() -> None:
     print_table(table)
 
 
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Item]:
+    return [Item(name, help=purpose) for name, (_, purpose) in TEMPLATES.items() if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("name", default="quickstart", shell_complete=lambda *_: [*TEMPLATES])
+@click.argument("name", default="quickstart", shell_complete=_complete)
 @click.option("--list", "listed", is_flag=True, help="Say what there is to begin with.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 def init(name: str, listed: bool, overwrite: bool) -> None:

@@ -40,8 +40,6 @@ class MAMLSines(MAML):
     heterogeneity : {"none", "amplitude", "phase"}
         Whether all nodes draw from the whole ranges, or node i of n from the i-th of n equal slices of one of them.
         Unseen tasks are always drawn from the whole ranges.
-    estimate, ...
-        As `pmom_mpi.problems.maml.MAML` says.
     """
 
     evaluation: ClassVar[tuple[str, ...]] = tuple(f"loss_after_{steps}" for steps in ADAPTATION_STEPS)
