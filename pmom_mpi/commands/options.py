@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import click
@@ -31,7 +34,23 @@ set_option = click.option(
 )  # fmt: skip
 output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing run file.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+
+
+def print_json(found: Any) -> None:
+    """Dataclasses, lists and numbers as JSON, which knows no NaN and no infinity: they become null."""
+    click.echo(json.dumps(_plain(found), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(table: Any) -> None:

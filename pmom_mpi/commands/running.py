@@ -6,7 +6,15 @@ import sys
 
 import click
 
-from pmom_mpi.commands.options import config_argument, output_option, overwrite_option, quiet_option, set_option
+from pmom_mpi.commands.options import (
+    config_argument,
+    json_option,
+    output_option,
+    overwrite_option,
+    print_json,
+    quiet_option,
+    set_option,
+)
 
 
 @click.command()
@@ -55,15 +63,29 @@ def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tupl
     from pmom_mpi.cluster import launch as launching
 
     command = launching.launch_command(ranks, launching.pmom("run", config, *arguments), threads)
+    if not dry_run:
+        _check(config, arguments)
     click.echo(str(command), err=not dry_run)
     if not dry_run:
         launching.execute(command)
 
 
+def _check(config: str, arguments: tuple[str, ...]) -> None:
+    """What `pmom run` would say of its arguments and of the config, before any rank is started."""
+    from pmom_mpi import config as configs
+    from pmom_mpi.runtime import setting as preparation
+
+    given = run.make_context("run", [config, *arguments]).params
+    raw, source, folders = preparation.read(config, given["overrides"], given["output"])
+    configs.allow_modules(folders)
+    configs.from_raw(raw, source)
+
+
 @click.command()
 @config_argument
 @set_option
-def validate(config: str, overrides: tuple[str, ...]) -> None:
+@json_option
+def validate(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check CONFIG and its data completely, without running it.
 
     \b
@@ -71,5 +93,14 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
     """
     from pmom_mpi.runtime import setting as preparation
 
-    for line in preparation.validate(config, overrides):
-        click.echo(line)
+    if not as_json:
+        for line in preparation.validate(config, overrides):
+            click.echo(line)
+        return
+    part = preparation.prepare(config, overrides)
+    checked = part.config
+    print_json({
+        "config": part.source, "name": checked.name, "iterations": checked.iterations, "nodes": checked.nodes,
+        "dimension": checked.problem.layout.dimension, "dtype": checked.dtype, "bias": list(map(str, checked.bias)),
+        "momentum": str(checked.momentum), "output": checked.output, "data": part.facts,
+    })  # fmt: skip
