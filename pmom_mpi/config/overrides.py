@@ -38,11 +38,11 @@ def _override(raw: dict[str, Any], text: str, given: Collection[str]) -> None:
     """Apply one ``a.b.0.c=value`` of those that are given; the value is read as YAML."""
     path, equals, value_text = text.partition("=")
     if not equals or not path.strip():
-        raise UserError(f"-s {text}: write key=value, as in -s momentum.beta=0.1")
+        raise UserError(f"override {text!r}: write key=value, as in momentum.beta=0.1")
     try:
         value = yaml.safe_load(value_text)
     except yaml.YAMLError:
-        raise UserError(f"-s {text}: {value_text!r} is not a YAML value") from None
+        raise UserError(f"override {text!r}: {value_text!r} is not a YAML value") from None
     *parents, last = path.strip().split(".")
     place: Any = raw
     for key in parents:
@@ -63,7 +63,7 @@ def _descend(place: Any, key: str, text: str) -> Any:
     found = place.get(key)
     place[key] = found if isinstance(found, list) else _as_mapping(found)
     if not isinstance(place[key], (dict, list)):
-        raise UserError(f"-s {text}: {key} is {found!r} and has no keys below it")
+        raise UserError(f"override {text!r}: {key} is {found!r} and has no keys below it")
     return place[key]
 
 
@@ -76,5 +76,5 @@ def _as_mapping(value: Any) -> Any:
 
 def _position(place: list[Any], key: str, text: str) -> int:
     if not key.isdecimal() or int(key) >= len(place):
-        raise UserError(f"-s {text}: {key!r} is no position in a list of {len(place)}; positions begin at 0")
+        raise UserError(f"override {text!r}: {key!r} is no position in a list of {len(place)}; positions begin at 0")
     return int(key)
