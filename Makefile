@@ -37,6 +37,7 @@ run: $(VENV)/.run  ## train on 3 MPI ranks, print a summary, write a run file an
 	@$(BIN)/pmom plot results/quickstart.h5 -o results/quickstart.png >/dev/null
 	@echo "run file: results/quickstart.h5"
 	@echo "picture:  results/quickstart.png"
+	@echo "next:     source $(VENV)/bin/activate; then pmom -h, and README.md's 'Then'"
 
 test: $(VENV)/.dev  ## the test suite (ARGS="-k name" for a part)
 	$(BIN)/python -m pytest $(ARGS)
