@@ -11,7 +11,7 @@ RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
 DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 
-.PHONY: help setup setup-dev run test test-slow lint format bench paper paper-resnet compare clean
+.PHONY: help setup setup-dev run test test-slow lint format docs-config bench paper paper-resnet compare clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,7 @@ run: $(VENV)/.run  ## train on 3 MPI ranks, print a summary, write a run file an
 	@$(BIN)/pmom plot results/quickstart.h5 -o results/quickstart.png >/dev/null
 	@echo "run file: results/quickstart.h5"
 	@echo "picture:  results/quickstart.png"
+	@echo "next:     source $(VENV)/bin/activate; then pmom -h, and README.md's 'Then'"
 
 test: $(VENV)/.dev  ## the test suite (ARGS="-k name" for a part)
 	$(BIN)/python -m pytest $(ARGS)
@@ -52,6 +53,10 @@ lint: $(VENV)/.dev  ## style, imports, types
 format: $(VENV)/.dev  ## put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs-config: $(VENV)/.run  ## write docs/config.md anew (PyTorch)
+	$(PIP) torch
+	$(BIN)/python -m pmom_mpi.config.manual
 
 bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor (and PyTorch where installed)
 	$(BIN)/python benchmarks/run.py --ranks $(RANKS)

@@ -1,7 +1,7 @@
 """A PyTorch model of one's own: all there is to write is a function that makes the module.
 
 pmom check-problem examples/convnet.yaml
-mpirun -n 3 pmom run examples/convnet.yaml
+pmom launch -n 3 examples/convnet.yaml
 """
 
 from torch import nn

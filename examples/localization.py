@@ -4,7 +4,7 @@ Node i is a sensor array at a place of its own; array j of its m microphones at 
 source, with noise. f_i(x) = 1/(4 m) sum_j (|x - a_ij|^2 - r_ij^2)^2 over x in R^3 is smooth and not convex.
 
     pmom check-problem examples/localization.yaml
-    mpirun -n 3 pmom run examples/localization.yaml
+    pmom launch -n 3 examples/localization.yaml
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ f_i(W) = mean over the batch of 1/2 sum_c max(0, 1 - y_c s_c)^2 with scores s = 
 to write is the loss of a batch.
 
     pmom check-problem examples/squared_hinge.yaml
-    mpirun -n 3 pmom run examples/squared_hinge.yaml
+    pmom launch -n 3 examples/squared_hinge.yaml
 """
 
 from dataclasses import dataclass

@@ -1,20 +1,32 @@
-"""Parallel momentum methods under biased gradient estimation, over MPI."""
+"""Parallel momentum methods under biased gradient estimation, over MPI.
+
+`run` runs an experiment, `load` reads a run file; docs/api.md shows both.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pmom_mpi.analysis.read import Run, load
     from pmom_mpi.runtime.experiment import Result, run
+    from pmom_mpi.words.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Result", "run"]
+__all__ = ["Result", "Run", "UserError", "load", "run"]
+
+_PLACES = {
+    "Result": "pmom_mpi.runtime.experiment",
+    "Run": "pmom_mpi.analysis.read",
+    "UserError": "pmom_mpi.words.errors",
+    "load": "pmom_mpi.analysis.read",
+    "run": "pmom_mpi.runtime.experiment",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`run` and `Result`, imported when they are first asked for: the command line starts faster without."""
-    if name in __all__:
-        from pmom_mpi.runtime import experiment
-
-        return getattr(experiment, name)
+    """What `__all__` names, imported when it is first asked for: the command line starts faster without."""
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

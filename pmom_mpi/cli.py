@@ -13,7 +13,20 @@ import click  # noqa: E402
 
 from pmom_mpi import __version__  # noqa: E402
 from pmom_mpi.cluster.environment import launcher  # noqa: E402
-from pmom_mpi.commands import bench, bias, check_problem, data, doctor, looking, repair, reproduce, resuming, running  # noqa: E402
+from pmom_mpi.commands import (  # noqa: E402
+    bench,
+    bias,
+    check_problem,
+    data,
+    doctor,
+    explain,
+    looking,
+    ready,
+    repair,
+    reproduce,
+    resuming,
+    running,
+)
 from pmom_mpi.words.errors import UserError  # noqa: E402
 
 PRECEDENCE_SECONDS = 2.0
@@ -40,14 +53,15 @@ def main() -> None:
     """Parallel momentum methods under biased gradient estimation, over MPI.
 
     \b
-    pmom run configs/quickstart.yaml                  one process
-    mpirun -n 3 pmom run configs/quickstart.yaml      rank 0 serves, two workers
-    pmom launch -n 3 configs/quickstart.yaml          the same, mpirun's flags chosen for you
+    pmom run quickstart                one process, a config that comes with the package
+    pmom launch -n 3 quickstart        three MPI ranks: a server and two workers
+    pmom init                          write a commented config into this folder
     """
 
 
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
-    reproduce.reproduce, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair,
+    reproduce.reproduce, ready.configs, ready.init, explain.explain, doctor.doctor, check_problem.check_problem,
+    bias.bias, bench.bench, repair.repair,
 ):  # fmt: skip
     main.add_command(command)

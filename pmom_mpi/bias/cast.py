@@ -31,6 +31,7 @@ class Cast(Quantizer):
     Parameters
     ----------
     dtype : {"float16", "bfloat16", "fp8"}
+        The narrow type.
     """
 
     dtype: Literal["float16", "bfloat16", "fp8"] = "bfloat16"

@@ -109,7 +109,13 @@ def sample_clip(stages: Sequence[Stage]) -> float | None:
 
 @dataclass(frozen=True)
 class ClipValue(Transform):
-    """Every finite entry is clamped to [-tau, tau]."""
+    """Every finite entry is clamped to [-tau, tau].
+
+    Parameters
+    ----------
+    tau : float > 0
+        The largest magnitude that is left as it is.
+    """
 
     tau: Threshold
     statistics: ClassVar[tuple[Metric, ...]] = (ACTIVE,)
@@ -183,6 +189,7 @@ class Normalize(Transform):
     Parameters
     ----------
     scope : {"tensor", "global"}
+        Each tensor by its own norm, or all by the whole gradient's.
     sums : {"exact", "published"}
         How squares are summed: in float64, or in the gradient's own type in four lanes. The latter makes norms of large
         float32 tensors too small, by about 1.5e-5, and is what the published runs were found to have done

@@ -28,6 +28,7 @@ class Natural(Quantizer):
     Parameters
     ----------
     rounding : {"random", "nearest"}
+        Up or down so that the mean is kept, or to the nearer one.
     """
 
     rounding: Literal["random", "nearest"] = "random"

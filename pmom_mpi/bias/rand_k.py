@@ -29,9 +29,11 @@ class RandK(Sparsity):
     Parameters
     ----------
     k : int, optional
+        K.
     fraction : float in (0, 1], optional
         K = ceil(fraction d). Exactly one of k and fraction is given.
     scale : {"biased", "unbiased"}
+        The kept entries as they are, or times d/K.
     """
 
     scale: Literal["biased", "unbiased"] = "biased"

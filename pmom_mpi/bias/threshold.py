@@ -37,6 +37,7 @@ class Threshold(Sparsifier):
     Parameters
     ----------
     tau : float > 0
+        The least magnitude that is kept.
     """
 
     tau: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -57,6 +58,7 @@ class AdaptiveThreshold(Sparsity):
     Parameters
     ----------
     k : int, optional
+        K.
     fraction : float in (0, 1], optional
         K = ceil(fraction d). Exactly one of k and fraction is given.
     sample : int

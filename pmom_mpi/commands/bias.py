@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pmom_mpi.commands.options import config_argument, print_table, set_option
+from pmom_mpi.commands.options import config_argument, json_option, print_json, print_table, set_option
 
 
 @click.command()
@@ -14,9 +14,11 @@ from pmom_mpi.commands.options import config_argument, print_table, set_option
 @click.option("--iterations", type=click.IntRange(0), default=0, show_default=True, help="Train so long first.")
 @click.option("--nodes", type=click.IntRange(1), help="Only this many nodes.  [default: all]")
 @click.option("--repeats", type=click.IntRange(3), default=16, show_default=True, help="Draws of random operators.")
+@json_option
 def bias(
-    config: str, overrides: tuple[str, ...], everything: bool, iterations: int, nodes: int | None, repeats: int
-) -> None:
+    config: str, overrides: tuple[str, ...], everything: bool, iterations: int, nodes: int | None, repeats: int,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Measure what the operators of CONFIG do to its problem's real gradients.
 
     Shows what each drops, the angle it turns, the bias of its mean (beside the noise that an unbiased operator would
@@ -24,9 +26,13 @@ def bias(
     contractive operators promise an error of at most 1 - alpha, unbiased ones of at most omega in the mean.
 
     \b
-    pmom bias configs/quickstart.yaml
-    pmom bias configs/quickstart.yaml --all --iterations 100
+    pmom bias quickstart
+    pmom bias quickstart --all --iterations 100
     """
     from pmom_mpi.measure import bias as measuring
 
-    print_table(measuring.render(measuring.measure(config, overrides, everything, iterations, nodes, repeats)))
+    found = measuring.measure(config, overrides, everything, iterations, nodes, repeats)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(measuring.render(found))

@@ -19,8 +19,8 @@ def check_problem(config: str, overrides: tuple[str, ...]) -> None:
     makes it fast.
 
     \b
-    pmom check-problem examples/localization.yaml
-    pmom check-problem configs/quickstart.yaml -s gradient.batch=16
+    pmom check-problem localization
+    pmom check-problem quickstart -s gradient.batch=16
     """
     from pmom_mpi.check.examination import check
     from pmom_mpi.check.finding import BAD, render

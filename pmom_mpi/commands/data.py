@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pmom_mpi.commands import completion
 from pmom_mpi.commands.options import print_table
 
 
@@ -23,7 +24,7 @@ def data_list() -> None:
 
 
 @data.command("get")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.datasets)
 def data_get(name: str) -> None:
     """Download the data set NAME into the cache (PMOM_DATA_DIR), checksums verified."""
     from pmom_mpi.data import get_dataset

@@ -6,12 +6,13 @@ import sys
 
 import click
 
-from pmom_mpi.commands.options import print_table
+from pmom_mpi.commands.options import json_option, print_json, print_table
 
 
 @click.command()
 @click.argument("folder", type=click.Path(), default=".")
-def doctor(folder: str) -> None:
+@json_option
+def doctor(folder: str, as_json: bool) -> None:
     """Check this machine: MPI, launcher, cores, threads, caches, HDF5 in FOLDER, SLURM; a remedy a row.
 
     \b
@@ -20,5 +21,8 @@ def doctor(folder: str) -> None:
     from pmom_mpi.doctor import checkup, render
 
     rows = checkup(folder)
-    print_table(render(rows))
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(render(rows))
     sys.exit(1 if any(row.state == "bad" for row in rows) else 0)

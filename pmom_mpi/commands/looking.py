@@ -6,6 +6,7 @@ import json
 
 import click
 
+from pmom_mpi.commands import completion
 from pmom_mpi.commands.options import print_table
 
 
@@ -42,7 +43,14 @@ def show(files: tuple[str, ...], everything: bool, payoff: bool, as_json: bool) 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="The picture (.png, .pdf, .svg).")
-@click.option("-m", "--metric", "metrics", multiple=True, help="What to draw: a name of show --all; repeatable.")
+@click.option(
+    "-m",
+    "--metric",
+    "metrics",
+    multiple=True,
+    shell_complete=completion.metrics,
+    help="What to draw: a name of show --all; repeatable.",
+)
 @click.option(
     "-x", "--x", "against", multiple=True, type=click.Choice(["iteration", "bits", "uplink", "downlink", "seconds"]),
     help="What to draw it against; repeatable. Default: iteration, bits (up and down), seconds.",

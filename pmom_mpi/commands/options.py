@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem as Item
 
-config_argument = click.argument("config", type=click.Path())
+from pmom_mpi.commands import completion
+
+
+class ConfigName(click.Path):
+    """A file, or the name of a ready config; both are completed in the shell."""
+
+    name = "config"
+
+    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Item]:
+        from pmom_mpi.config import places
+
+        ready = [Item(name, help=places.headline(path)) for name, path in places.ready().items()]
+        files = super().shell_complete(context, parameter, incomplete)
+        return [item for item in ready if item.value.startswith(incomplete)] + files
+
+
+config_argument = click.argument("config", type=ConfigName())
 set_option = click.option(
-    "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+    "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=completion.overrides,
     help="Change a key of the config: -s seed=3 -s momentum.beta=1 -s bias.0.k=100. Repeatable.",
 )  # fmt: skip
 output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing run file.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+
+
+def print_json(found: Any) -> None:
+    """Dataclasses, lists and numbers as JSON, which knows no NaN and no infinity: they become null."""
+    click.echo(json.dumps(_plain(found), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(table: Any) -> None:

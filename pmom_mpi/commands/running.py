@@ -6,7 +6,15 @@ import sys
 
 import click
 
-from pmom_mpi.commands.options import config_argument, output_option, overwrite_option, quiet_option, set_option
+from pmom_mpi.commands.options import (
+    config_argument,
+    json_option,
+    output_option,
+    overwrite_option,
+    print_json,
+    quiet_option,
+    set_option,
+)
 
 
 @click.command()
@@ -24,8 +32,8 @@ def run(
     Exit status: 0 finished, 2 bad input, 3 diverged, 128 + signal when interrupted, 1 anything else.
 
     \b
-    pmom run configs/quickstart.yaml
-    mpirun -n 3 pmom run configs/quickstart.yaml -s momentum.beta=1 -o results/sgd.h5
+    pmom run quickstart
+    mpirun -n 3 pmom run quickstart -s momentum.beta=1 -o results/sgd.h5
     """
     from pmom_mpi.analysis import payoff, read
     from pmom_mpi.runtime import experiment
@@ -54,27 +62,51 @@ def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tupl
     threads, binding, oversubscription and root flags, and prints the command. ARGUMENTS go to `pmom run`.
 
     \b
-    pmom launch -n 3 configs/quickstart.yaml --overwrite
-    pmom launch -n 5 --dry-run configs/paper/mnist-top10.yaml -s seed=1
+    pmom launch -n 3 quickstart --overwrite
+    pmom launch -n 5 --dry-run mnist-top10 -s seed=1
     """
     from pmom_mpi.cluster import launch as launching
 
     command = launching.launch_command(ranks, launching.pmom("run", config, *arguments), threads)
+    if not dry_run:
+        _check(config, arguments)
     click.echo(str(command), err=not dry_run)
     if not dry_run:
         launching.execute(command)
 
 
+def _check(config: str, arguments: tuple[str, ...]) -> None:
+    """What `pmom run` would say of its arguments and of the config, before any rank is started."""
+    from pmom_mpi import config as configs
+    from pmom_mpi.runtime.setting import Source
+
+    given = run.make_context("run", [config, *arguments]).params
+    source = Source.read(config, given["overrides"], given["output"])
+    configs.allow_modules(source.folders)
+    configs.from_raw(source.raw, source.name)
+
+
 @click.command()
 @config_argument
 @set_option
-def validate(config: str, overrides: tuple[str, ...]) -> None:
+@json_option
+def validate(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check CONFIG and its data completely, without running it.
 
     \b
-    pmom validate configs/quickstart.yaml -s bias.0.k=1e9
+    pmom validate quickstart -s bias.0.k=100
     """
     from pmom_mpi.runtime import setting as preparation
 
-    for line in preparation.validate(config, overrides):
-        click.echo(line)
+    if not as_json:
+        for line in preparation.validate(config, overrides):
+            click.echo(line)
+        return
+    setting = preparation.ready(config, overrides)
+    checked = setting.config
+    print_json({
+        "config": setting.source.name, "name": checked.name, "iterations": checked.iterations, "nodes": checked.nodes,
+        "dimension": setting.problem.layout.dimension, "dtype": checked.dtype, "bias": list(map(str, checked.bias)),
+        "momentum": str(checked.momentum), "output": checked.output, "data": setting.facts,
+        "warnings": setting.warnings,
+    })  # fmt: skip

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pmom_mpi.words.errors import UserError
+
+INSTEAD = {"k": "fraction", "fraction": "k"}
+"""Keys of which a section has one: setting it takes the other's place."""
 
 
 def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | Path | None = None) -> dict[str, Any]:
@@ -19,24 +22,27 @@ def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | P
     --------
     >>> amend({"seed": 0, "momentum": {"kind": "ema", "beta": 0.1}}, ["seed=3", "momentum.beta=1"])
     {'seed': 3, 'momentum': {'kind': 'ema', 'beta': 1}}
+    >>> amend({"bias": [{"kind": "top_k", "fraction": 0.1}]}, ["bias.0.k=100"])
+    {'bias': [{'kind': 'top_k', 'k': 100}]}
     """
     amended = copy.deepcopy(dict(raw))
+    overrides = tuple(overrides)
     for override in overrides:
-        _override(amended, override)
+        _override(amended, override, {text.partition("=")[0].strip() for text in overrides})
     if output is not None:
         amended["output"] = str(output)
     return amended
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
-    """Apply one ``a.b.0.c=value``; the value is read as YAML."""
+def _override(raw: dict[str, Any], text: str, given: Collection[str]) -> None:
+    """Apply one ``a.b.0.c=value`` of those that are given; the value is read as YAML."""
     path, equals, value_text = text.partition("=")
     if not equals or not path.strip():
-        raise UserError(f"-s {text}: write key=value, as in -s momentum.beta=0.1")
+        raise UserError(f"override {text!r}: write key=value, as in momentum.beta=0.1")
     try:
         value = yaml.safe_load(value_text)
     except yaml.YAMLError:
-        raise UserError(f"-s {text}: {value_text!r} is not a YAML value") from None
+        raise UserError(f"override {text!r}: {value_text!r} is not a YAML value") from None
     *parents, last = path.strip().split(".")
     place: Any = raw
     for key in parents:
@@ -45,6 +51,8 @@ def _override(raw: dict[str, Any], text: str) -> None:
         place[_position(place, last, text)] = value
     else:
         place[last] = value
+        if last in INSTEAD and ".".join([*parents, INSTEAD[last]]) not in given:
+            place.pop(INSTEAD[last], None)
 
 
 def _descend(place: Any, key: str, text: str) -> Any:
@@ -55,7 +63,7 @@ def _descend(place: Any, key: str, text: str) -> Any:
     found = place.get(key)
     place[key] = found if isinstance(found, list) else _as_mapping(found)
     if not isinstance(place[key], (dict, list)):
-        raise UserError(f"-s {text}: {key} is {found!r} and has no keys below it")
+        raise UserError(f"override {text!r}: {key} is {found!r} and has no keys below it")
     return place[key]
 
 
@@ -68,5 +76,5 @@ def _as_mapping(value: Any) -> Any:
 
 def _position(place: list[Any], key: str, text: str) -> int:
     if not key.isdecimal() or int(key) >= len(place):
-        raise UserError(f"-s {text}: {key!r} is no position in a list of {len(place)}; positions begin at 0")
+        raise UserError(f"override {text!r}: {key!r} is no position in a list of {len(place)}; positions begin at 0")
     return int(key)

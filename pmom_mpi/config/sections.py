@@ -20,7 +20,13 @@ Name = Annotated[str, Field(min_length=1, pattern=r"^[^/\s]+$")]
 
 @dataclass(frozen=True)
 class Evaluate:
-    """When the model is evaluated: x^k for every k that ``every`` divides, and the last; 0 is never."""
+    """When the model is evaluated: x^k for every k that ``every`` divides, and the last; 0 is never.
+
+    Parameters
+    ----------
+    every : int, in iterations
+        0 is never.
+    """
 
     every: Annotated[int, Field(ge=0)] = 1
 
@@ -31,18 +37,31 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Wire:
-    """How payloads are written."""
+    """How payloads are written.
+
+    Parameters
+    ----------
+    checksum : bool
+        Whether every message carries 4 bytes by which damage is noticed.
+    """
 
     checksum: bool = False
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the run file holds, and how often it is brought up to date."""
+    """What the run file holds, and how often it is brought up to date.
+
+    Parameters
+    ----------
+    flush_seconds : float, in seconds
+        At most so long after an iteration a reader sees its row.
+    nodes : bool
+        Also one value a node and iteration of everything that is measured on nodes (/nodes).
+    """
 
     flush_seconds: Annotated[float, Field(ge=0)] = 1.0
     nodes: bool = False
-    """Also one value a node and iteration of everything that is measured on nodes (/nodes)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,43 @@ class Config:
 
     `load` reads YAML, `amend` applies overrides, `from_raw` makes this of the result. Sections that choose a kind
     (problem, bias, momentum) hold the objects made of them.
+
+    Parameters
+    ----------
+    name : str
+        What the run is called, in its file and in pictures; the file's name unless given. No spaces, no slashes.
+    iterations : int
+        How many steps the server takes.
+    step_size : float or mapping
+        gamma; a number, or a schedule: a mapping with a kind.
+    problem : mapping
+        What is minimised: a kind and its keys.
+    nodes : int
+        n. With a data section it may stand there instead.
+    seed : int
+        Of everything random: x^0, batches, partitions, random operators.
+    momentum : str or mapping
+        How the server steps: a kind and its keys.
+    data : mapping, optional
+        Which data set, and how it is divided among the nodes. Left out for problems that make their own.
+    gradient : mapping
+        Which samples of its shard a node uses in an iteration.
+    bias : list of mapping
+        What is done to every node's gradient before it is sent, in this order; ``[]`` or ``none``: nothing.
+    downlink : list of mapping
+        The same for what the server broadcasts, as compressed changes of the model (EF21-P); ``[]``: the whole model.
+    evaluate : mapping
+        When the model is evaluated.
+    wire : mapping
+        How payloads are written.
+    record : mapping
+        What the run file holds.
+    dtype : {"float32", "float64"}
+        Of the model, of gradients, and of what is sent.
+    on_divergence : {"stop", "continue"}
+        Whether a run whose loss or gradient is no longer finite stops, with exit status 3, or goes on, with 0.
+    output : str
+        The run file; ``{name}`` and ``{seed}`` are filled in.
     """
 
     name: Name

@@ -44,6 +44,11 @@ class Label:
     """Every node holds (about) ``classes`` labels: blocks of the samples sorted by label, ``classes`` blocks a node.
 
     McMahan et al. (2017), section 3. The blocks are dealt at random; a block may hold two neighbouring labels.
+
+    Parameters
+    ----------
+    classes : int
+        Labels a node.
     """
 
     classes: Annotated[int, Field(ge=1)] = 2
@@ -65,6 +70,11 @@ class Dirichlet:
     """Each label's samples are divided in proportions drawn from Dirichlet(a, ..., a): the smaller a, the less alike.
 
     Hsu, Qi, Brown (2019). A node that gets nothing takes one sample of the node that has most.
+
+    Parameters
+    ----------
+    a : float
+        The distribution's parameter: 0.1 is very unlike, 100 nearly alike.
     """
 
     a: Annotated[float, Field(gt=0)] = 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 from pathlib import Path
 
 from pmom_mpi.cluster.cores import Cores, cores
@@ -48,12 +47,13 @@ def kernels() -> Row:
     """Where numba keeps what it has compiled; `pmom_mpi.kernels` sees to it that there is a place."""
     what, remedy = "numba's cache", "export NUMBA_CACHE_DIR=FOLDER, one that all hosts share"
     try:
+        lasts = importlib.import_module("pmom_mpi.kernels").CACHE_LASTS
         step = importlib.import_module("pmom_mpi.kernels.momentum").ema_step
     except (OSError, RuntimeError) as error:
         return Row(what, BAD, f"no place can be written to ({str(error).splitlines()[0]})", remedy)
     place = Path(step.stats.cache_path)
     compiled = len(list(place.glob("*.nbi"))) if place.exists() else 0
     finding = f"{place}: {compiled} kernels are compiled" if compiled else f"{place}: empty, so the first run compiles"
-    if place.is_relative_to(tempfile.gettempdir()):
+    if not lasts:
         return Row(what, NOTE, f"{finding}; the usual places cannot be written", remedy)
     return Row(what, GOOD, finding)

@@ -20,7 +20,15 @@ Iterations = Annotated[int, Field(ge=0)]
 
 
 class Schedule(ABC):
-    """Warm-up, then `after`."""
+    """Warm-up, then `after`.
+
+    Parameters
+    ----------
+    value : float
+        The step size right after the warm-up; of `Constant` for good.
+    warm_up : int, in iterations
+        The step size rises linearly to value over so many.
+    """
 
     value: float
     warm_up: int
@@ -59,6 +67,13 @@ class Constant(Schedule):
 class Step(Schedule):
     """gamma_k = value factor^floor(k / every).
 
+    Parameters
+    ----------
+    every : int, in iterations
+        How long a step size is kept.
+    factor : float
+        What it is then multiplied by.
+
     Examples
     --------
     >>> [Step(1.0, every=2, factor=0.5)(k, 6) for k in range(6)]
@@ -77,6 +92,11 @@ class Step(Schedule):
 @dataclass(frozen=True)
 class Linear(Schedule):
     """gamma_k = value + (final - value) k / K: ``final`` would be reached one iteration after the last.
+
+    Parameters
+    ----------
+    final : float
+        The step size that the last iteration comes next to.
 
     Examples
     --------
@@ -99,6 +119,11 @@ class Cosine(Schedule):
 
     Loshchilov, Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", without restarts.
 
+    Parameters
+    ----------
+    final : float
+        The step size that the last iteration comes next to.
+
     Examples
     --------
     >>> [round(Cosine(1.0)(k, 4), 3) for k in range(4)]
@@ -120,7 +145,7 @@ class InverseSqrt(Schedule):
 
     Parameters
     ----------
-    scale : int
+    scale : int, in iterations
         After 3 scale iterations the step size has halved.
 
     Examples

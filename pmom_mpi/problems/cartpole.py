@@ -49,6 +49,7 @@ class CartPole:
     hidden : int
         Width of the policy's layer of tanh; d = 6 hidden + 1.
     init : {"pytorch", "glorot", "he"}
+        How x^0 is drawn.
     episodes : int
         Episodes a node plays in an iteration.
     horizon : int

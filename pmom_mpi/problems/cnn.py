@@ -119,6 +119,7 @@ class CNN(FiniteSum):
     init : str
         One of `pmom_mpi.networks.initialize.INITIALIZERS`.
     l2 : float
+        The weight of 1/2 |x|^2 beside the loss.
     """
 
     channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (16, 32)

@@ -190,6 +190,7 @@ class Portfolio(Composite):
     dimension, factors : int
         Numbers of assets and of factors z.
     risk_aversion : float
+        The weight of the variance.
     specific : float
         Standard deviation of what no factor explains.
     heterogeneity : float

@@ -21,18 +21,7 @@ class LeastSquares(Convex):
 
     f satisfies the PL inequality also where its Hessian is singular and it is not strongly convex: mu is the smallest
     eigenvalue that is not zero.
-
-    Parameters
-    ----------
-    l2 : float
-    positive : list of int, optional
-        With class labels: y = +1 for these, -1 for the others. Without it y is the label itself.
-    synthetic : Synthetic, optional
-        In place of a data section.
-    constants : bool
-        Whether L, mu and f* are computed before the first iteration, on one rank, from all samples.
-    measure_every : int
-        In which iterations minibatch runs pass over all samples for f(x) - f*.
+    Its keys are those of `LinearModel` and `Convex`.
     """
 
     l2: Weight = 0.0

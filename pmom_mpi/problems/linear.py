@@ -57,6 +57,17 @@ class LinearModel:
 
     A subclass is a dataclass with `loss`, maybe with `targets`, and where it is convex with `Convex` before this class.
     Without a data section the samples are those that its key ``synthetic`` describes.
+
+    Parameters
+    ----------
+    l2 : float
+        The weight of 1/2 |x|^2 beside the loss.
+    positive : list of int, optional
+        With class labels: y = +1 for these, -1 for the others. Without it y is the label itself.
+    synthetic : Synthetic, optional
+        Samples that are made, in place of a data section.
+    constants : bool
+        Whether L, mu and f* are computed before the first iteration, on one rank, from all samples.
     """
 
     accurate: ClassVar[bool] = False
@@ -200,6 +211,11 @@ class Convex(LinearModel):
 
     With full batches it is known in every iteration; with smaller ones every ``measure_every``-th iteration passes over
     all samples for it, and it is NaN in the others.
+
+    Parameters
+    ----------
+    measure_every : int, in iterations
+        In which iterations minibatch runs pass over all samples for f(x) - f*.
     """
 
     measure_every: Period

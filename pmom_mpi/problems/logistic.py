@@ -49,11 +49,10 @@ class Logistic(TwoClasses, Convex):
 
     Parameters
     ----------
-    l2 : float
     positive : list of int, optional
         The classes that are +1; the others are -1. May be left out for two classes: class 1 is.
-    synthetic, constants, measure_every
-        As for least squares; y of made samples are signs.
+    synthetic : Synthetic, optional
+        Samples that are made, in place of a data section; their y are signs.
     """
 
     l2: Weight = 0.01
@@ -73,8 +72,11 @@ class NonconvexLogistic(TwoClasses):
     Parameters
     ----------
     penalty : float
-    positive, synthetic, constants
-        As for logistic regression.
+        The weight of the penalty.
+    positive : list of int, optional
+        The classes that are +1; the others are -1. May be left out for two classes: class 1 is.
+    synthetic : Synthetic, optional
+        Samples that are made, in place of a data section; their y are signs.
     """
 
     penalty: Weight = 0.1

@@ -52,6 +52,7 @@ class LQR:
     episodes : int or "exact"
         Episodes a node plays in an iteration; exact is the limit of infinitely many.
     baseline : {"none", "mean", "time"}
+        What is taken off the costs to go: nothing, or their mean over the other episodes, of all steps or of each.
     exploration, noise : float
         Standard deviations.
     heterogeneity : float

@@ -67,8 +67,6 @@ class MAMLClasses(MAML):
         N.
     held_out : tuple of int
         Classes that no node trains on.
-    estimate, ...
-        As `pmom_mpi.problems.maml.MAML` says.
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = (LOSS, ACCURACY)

@@ -42,8 +42,6 @@ class MAMLSines(MAML):
     heterogeneity : {"none", "amplitude", "phase"}
         Whether all nodes draw from the whole ranges, or node i of n from the i-th of n equal slices of one of them.
         Unseen tasks are always drawn from the whole ranges.
-    estimate, ...
-        As `pmom_mpi.problems.maml.MAML` says.
     """
 
     evaluation: ClassVar[tuple[Metric, ...]] = tuple(after(LOSS, steps) for steps in ADAPTATION_STEPS)

@@ -36,6 +36,15 @@ class DenseNetwork(FiniteSum):
     l2 term: they are values of the function that is minimised.
 
     Inputs of `batch_gradient` and `batch_evaluate` may be `Narrow`. A subclass that wants arrays overrides `arrange`.
+
+    Parameters
+    ----------
+    hidden : list of int
+        The widths of the hidden layers.
+    init : {"pytorch", "glorot", "he", "zeros"}
+        How x^0 is drawn: as PyTorch's Linear (bit for bit), by Glorot and Bengio (2010) or by He et al. (2015); or 0.
+    l2 : float
+        The weight of 1/2 |x|^2 beside the loss.
     """
 
     hidden: tuple[Width, ...]
@@ -166,7 +175,7 @@ class DenseNetwork(FiniteSum):
 
 @dataclass
 class MLP(DenseNetwork):
-    """A multilayer perceptron; ``hidden`` are the widths of its hidden layers."""
+    """A multilayer perceptron; ``hidden`` are the widths of its hidden layers, and its keys those of `DenseNetwork`."""
 
     hidden: tuple[Width, ...] = (512, 512)
     init: Initialization = "pytorch"

@@ -29,8 +29,6 @@ class RobustRegression(LinearModel):
         phi.
     scale : float
         Residuals much larger count as outliers.
-    l2, positive, synthetic, constants
-        As for least squares.
     """
 
     penalty: Literal["welsch", "huber"] = "welsch"

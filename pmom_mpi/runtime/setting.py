@@ -15,7 +15,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.bias.clipping import sample_clip
 from pmom_mpi.bias.compose import warnings
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.config import Config
+from pmom_mpi.config import Config, places
 from pmom_mpi.data import divide, heterogeneity, open_dataset
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
@@ -56,8 +56,10 @@ class Source:
         """From a file, or from what one holds; raises `UserError`."""
         if isinstance(config, Mapping):
             return cls(configs.amend(config, overrides, output), "config", [str(Path.cwd())])
-        raw = configs.amend(configs.load(config), overrides, output)
-        return cls(raw, str(config), [str(Path.cwd()), str(Path(config).resolve().parent)])
+        path = places.find(config)
+        folder = path.resolve().parent
+        raw = configs.amend(configs.load(path), overrides, output)
+        return cls(places.look_beside(raw, folder), str(config), [str(Path.cwd()), str(folder)])
 
 
 @dataclass(frozen=True)

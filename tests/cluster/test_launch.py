@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from pmom_mpi.cluster.environment import Allocation
 from pmom_mpi.cluster.launch import compose, launch_command, pmom
 from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Mpirun
 
+ROOT = Path(__file__).parents[2]
 FOUR = Cores(online=8, logical=8, physical=4, quota=None)
 
 
@@ -99,3 +102,42 @@ def test_a_wrong_mpirun_is_one_line(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "PMOM_MPIRUN" in line]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["quickstart", "-s", "step_size=-1"], "step_size"),
+        (["quickstart", "-s", "bias.0.fractoin=1"], "did you mean 'fraction'?"),
+        (["nowhere.yaml"], "cannot read the config"),
+        (["quickstart", "--quite"], "No such option"),
+    ],
+)
+def test_what_is_wrong_with_the_config_is_said_before_mpi_starts(arguments, words, tmp_path):
+    """The launcher is a program that does nothing and ends well."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pmom_mpi", "launch", "-n", "2", *arguments],
+        capture_output=True, text=True, timeout=60, env=os.environ | {"PMOM_MPIRUN": "true"},
+    )  # fmt: skip
+    assert done.returncode == 2 and words in done.stderr
+    assert "-n 2" not in done.stderr
+
+
+@pytest.mark.parametrize("script", ["one-node", "several-nodes", "seeds"])
+@pytest.mark.parametrize("named", [(), ("-o", "mine.h5")])
+def test_a_job_script_names_the_run_file_unless_the_user_does(script, named, tmp_path):
+    """The script as Slurm would start it, one rank, with this Python's pmom where 'make setup' would have put it."""
+    program = tmp_path / ".venv" / "bin" / "pmom"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\n[ $1 = doctor ] || exec {sys.executable} -m pmom_mpi "$@"\n')
+    program.chmod(0o755)
+    variables = {"SLURM_SUBMIT_DIR": tmp_path, "SLURM_NTASKS": 1, "SLURM_JOB_NAME": "job", "SLURM_JOB_ID": 7}
+    array = {"SLURM_ARRAY_JOB_ID": 7, "SLURM_ARRAY_TASK_ID": 3}
+    done = subprocess.run(
+        ["bash", ROOT / "jobs" / f"{script}.sbatch", "quickstart", "-s", "iterations=2", *named],
+        capture_output=True, text=True, timeout=120,
+        env=os.environ | {name: str(value) for name, value in (variables | array).items()},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.h5")}
+    assert files == ({"mine.h5"} if named else {"results/job-7-3.h5" if script == "seeds" else "results/job-7.h5"})

@@ -21,7 +21,11 @@ LAUNCHERS = {
 
 UNSHARE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
 MOUNT = UNSHARE if os.system(f"{' '.join(UNSHARE)} mount -t tmpfs none /mnt >/dev/null 2>&1") == 0 else []
-KEPT = "from pmom_mpi.kernels import momentum; print(momentum.ema_step.stats.cache_path)"
+KEPT = """
+from pmom_mpi.doctor import machine
+from pmom_mpi.kernels import momentum
+print(momentum.ema_step.stats.cache_path, machine.kernels().state)
+"""
 
 
 @pytest.fixture
@@ -84,4 +88,4 @@ def test_an_installation_that_cannot_be_written_by_a_user_without_a_home(config,
     assert done.returncode == 0, done.stderr
     (folder,) = tmp_path.glob("pmom_mpi-numba-*")
     assert folder.stat().st_mode & 0o077 == 0
-    assert done.stdout.startswith(str(folder))
+    assert done.stdout.startswith(str(folder)) and done.stdout.endswith(" note\n")

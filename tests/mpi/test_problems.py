@@ -15,7 +15,7 @@ LINEAR = [
     ("rank-deficient", [], "train_suboptimality", 0.3),
     ("ridge", [], "train_suboptimality", 0.6),
     ("logistic", ["problem.measure_every=5"], "train_suboptimality", 0.6),
-    ("logistic-svmlight", [f"data.name={CONFIGS / 'digits-3-8.svm'}"], "train_suboptimality", 0.6),
+    ("logistic-svmlight", [], "train_suboptimality", 0.6),
     ("nonconvex-logistic", [], "train_loss", 0.95),
     ("robust", [], "train_loss", 0.6),
     ("phase-retrieval", [], "train_distance", 0.5),

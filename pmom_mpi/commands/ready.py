@@ -1,0 +1,79 @@
+"""``pmom configs`` and ``init``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem as Item
+
+from pmom_mpi.commands.options import print_table
+from pmom_mpi.words.errors import UserError
+
+TEMPLATES = {
+    "quickstart": (
+        "quickstart",
+        "every section of a config with its alternatives; data come with the package",
+    ),
+    "paper": ("mnist-top10", "the paper's experiment: 100 nodes, MNIST, Top-10 %"),
+    "own-problem": ("localization", "a problem of your own: a class in a module beside the config"),
+    "own-operators": ("my_operators", "a clip, a compressor and a momentum rule of your own, likewise"),
+}
+"""What `pmom init` can begin with: the ready config that is copied, and what it is for."""
+
+
+@click.command()
+def configs() -> None:
+    """List the ready configs: names that every command takes instead of a file.
+
+    \b
+    pmom run quickstart
+    pmom validate mnist-top10 -s seed=1
+    """
+    from rich.table import Table
+
+    from pmom_mpi.config import places
+
+    table = Table("name", "where", "what it is", title="pmom run NAME; pmom init NAME writes it into this folder",
+                  title_justify="left")  # fmt: skip
+    for name, path in places.ready().items():
+        table.add_row(name, path.parent.name, places.headline(path))
+    print_table(table)
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Item]:
+    return [Item(name, help=purpose) for name, (_, purpose) in TEMPLATES.items() if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("name", default="quickstart", shell_complete=_complete)
+@click.option("--list", "listed", is_flag=True, help="Say what there is to begin with.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+def init(name: str, listed: bool, overwrite: bool) -> None:
+    """Write a commented config, and the modules and data it needs, into this folder to begin with.
+
+    NAME is quickstart (the default), paper, own-problem, own-operators, or any name that `pmom configs` lists.
+
+    \b
+    pmom init
+    pmom init own-problem && pmom check-problem localization.yaml
+    """
+    from pmom_mpi.config import places
+
+    if listed:
+        for template, (_, purpose) in TEMPLATES.items():
+            click.echo(f"{template:15}{purpose}")
+        return
+    chosen = TEMPLATES[name][0] if name in TEMPLATES else name
+    if chosen not in places.ready():
+        raise UserError(f"{name}: nothing to begin with has this name; see pmom init --list and pmom configs")
+    config = places.ready()[chosen]
+    files = [config, *places.companions(config)]
+    there = [file.name for file in files if Path(file.name).exists()]
+    if there and not overwrite:
+        raise UserError(f"{', '.join(there)}: here already; pmom init --overwrite replaces what is here")
+    for file in files:
+        shutil.copyfile(file, file.name)
+        click.echo(f"wrote {file.name}")
+    click.echo(f"next: pmom validate {config.name}, pmom run {config.name}")
