@@ -48,6 +48,18 @@ class Batch:
                 "choose a smaller batch or 'full'"
             )
 
+    def smallest(self, samples: int) -> int:
+        """The fewest samples that a batch from a shard of ``samples`` samples has.
+
+        Examples
+        --------
+        >>> Batch(32).smallest(33), Batch(32, "replacement").smallest(33), Batch().smallest(33)
+        (1, 32, 33)
+        """
+        if self.size == "full":
+            return samples
+        return self.size if self.order == "replacement" else samples % self.size or self.size
+
     def rows(self, samples: int, seed: int, node: int, iteration: int) -> slice | np.ndarray:
         """Rows into a shard of ``samples`` samples: a slice, or an int64 array."""
         if self.size == "full":

@@ -46,7 +46,9 @@ class ReceiveState:
         self._problem = problem
 
     def __call__(self, payload: np.ndarray) -> np.ndarray:
+        if not payload.size:
+            return self._receive(payload)
         state = self._problem.state.view(np.uint8)
-        if payload.size:
-            state[:] = payload[-state.size :]
-        return self._receive(payload[: payload.size - state.size] if payload.size else payload)
+        end = payload.size - state.size  # a state may be empty
+        state[:] = payload[end:]
+        return self._receive(payload[:end])

@@ -121,6 +121,7 @@ class CNN(FiniteSum):
     l2 : float
     """
 
+    learns = "classes"
     channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (16, 32)
     kernel: Annotated[int, Field(ge=1), AfterValidator(_odd)] = 5
     hidden: tuple[Width, ...] = (128,)
@@ -130,7 +131,7 @@ class CNN(FiniteSum):
 
     def setup(self, context: Context) -> None:
         if context.data is not None:
-            self._sample_shape = context.data.train.inputs.shape[1:]
+            self._sample_shape = context.data.image_shape()
         super().setup(context)
         self.allocate(context.dtype)
 

@@ -10,6 +10,7 @@ from pmom_mpi.kernels.regression import SQUARED
 from pmom_mpi.problems.linear import MAX_SPECTRUM, Constants, Convex, Labels, Period, Weight
 from pmom_mpi.problems.rows import Finite, Loss
 from pmom_mpi.problems.synthetic import Made
+from pmom_mpi.words.errors import UserError
 
 REFINEMENTS = 3
 """Steps of iterative refinement after the normal equations."""
@@ -26,7 +27,7 @@ class LeastSquares(Convex):
     ----------
     l2 : float
     positive : list of int, optional
-        With class labels: y = +1 for these, -1 for the others. Without it y is the label itself.
+        With class labels: y = +1 for these, -1 for the others. Without it y is the file's number.
     synthetic : Synthetic, optional
         In place of a data section.
     constants : bool
@@ -53,6 +54,8 @@ class LeastSquares(Convex):
         if f.dimension > MAX_SPECTRUM:
             return super().examine(f)
         values, vectors = np.linalg.eigh(f.gram_matrix())
+        if values[-1] <= 0 and self.l2 == 0:
+            raise UserError("data: all inputs are zero, so f does not depend on x")
         # Rounding the samples to the run's type turns zeros into about its epsilon squared.
         epsilon = np.finfo(self.context.dtype).eps
         zero = values <= values[-1] * f.dimension * max(np.finfo(np.float64).eps, float(epsilon) ** 2)

@@ -16,7 +16,6 @@ from pmom_mpi.networks.initialize import initialize
 from pmom_mpi.networks.narrow import Narrow, narrowed
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum, grown
-from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
 
 Initialization = Literal["pytorch", "glorot", "he", "zeros"]
@@ -37,6 +36,7 @@ class DenseNetwork(FiniteSum):
     Inputs of `batch_gradient` and `batch_evaluate` may be `Narrow`. A subclass that wants arrays overrides `arrange`.
     """
 
+    learns = "classes"
     hidden: tuple[Width, ...]
     init: Initialization
     l2: Weight
@@ -44,8 +44,7 @@ class DenseNetwork(FiniteSum):
     _clip: float | None = None
 
     def shape(self, features: int, classes: int | None) -> Layout:
-        if classes is None or classes < 2:
-            raise UserError(f"problem: classification needs data with at least 2 classes, not {classes}")
+        assert classes is not None, "FiniteSum.setup has looked"
         widths = (features, *self.hidden, classes)
         names: list[str] = []
         shapes: list[tuple[int, ...]] = []

@@ -13,7 +13,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.bias.clipping import sample_clip
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config
-from pmom_mpi.data import divide, heterogeneity, open_dataset
+from pmom_mpi.data import describe, divide, heterogeneity, open_dataset
 from pmom_mpi.method.downlink import Receiver, Sender
 from pmom_mpi.method.server import Dense, Downlink
 from pmom_mpi.method.state import ReceiveState, SendState
@@ -74,7 +74,8 @@ def validate(config: str | Path | Mapping[str, Any], overrides: Iterable[str] = 
         f"momentum: {checked.momentum}",
         f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if Path(checked.output).exists() else ""),
     ]
-    return lines + [f"data: {name} = {value:.4g}" for name, value in part.facts.items()]
+    told = describe(open_dataset(checked.data)) if checked.data is not None else []
+    return [*lines, *told, *(f"data: {name} = {value:.4g}" for name, value in part.facts.items())]
 
 
 def make(group: Any, raw: Mapping[str, Any], source: str) -> Part:
