@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pmom_mpi import config as configs
-from pmom_mpi.problems.base import Problem, Stateful
+from pmom_mpi.problems.base import Problem, Solvable, Stateful
 from pmom_mpi.runtime import setting as preparation
 from pmom_mpi.words.errors import blame
 from pmom_mpi.words.streams import Stream, generator
@@ -67,7 +67,7 @@ class Subject:
         with blame(self.source):
             preparation.set_up(config, hosted)
             problem = config.problem
-            if hasattr(problem, "solve"):
+            if isinstance(problem, Solvable):
                 problem.adopt(problem.solve())
         return problem
 

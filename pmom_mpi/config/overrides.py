@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pmom_mpi.words.errors import UserError
+from pmom_mpi.config.plain import plain
+from pmom_mpi.config.text import value
+from pmom_mpi.words.errors import UserError, blame
 
 
 def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | Path | None = None) -> dict[str, Any]:
-    """A copy of ``raw`` with ``key.path=value`` overrides applied.
+    """A copy of ``raw``, as plain YAML data, with ``key.path=value`` overrides applied.
 
     Examples
     --------
     >>> amend({"seed": 0, "momentum": {"kind": "ema", "beta": 0.1}}, ["seed=3", "momentum.beta=1"])
     {'seed': 3, 'momentum': {'kind': 'ema', 'beta': 1}}
     """
-    amended = copy.deepcopy(dict(raw))
+    amended: dict[str, Any] = plain(raw)
     for override in overrides:
         _override(amended, override)
     if output is not None:
@@ -30,21 +29,19 @@ def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | P
 
 def _override(raw: dict[str, Any], text: str) -> None:
     """Apply one ``a.b.0.c=value``; the value is read as YAML."""
-    path, equals, value_text = text.partition("=")
+    path, equals, written = text.partition("=")
     if not equals or not path.strip():
         raise UserError(f"-s {text}: write key=value, as in -s momentum.beta=0.1")
-    try:
-        value = yaml.safe_load(value_text)
-    except yaml.YAMLError:
-        raise UserError(f"-s {text}: {value_text!r} is not a YAML value") from None
+    with blame(f"-s {text}"):
+        found = value(written)
     *parents, last = path.strip().split(".")
     place: Any = raw
     for key in parents:
         place = _descend(place, key, text)
     if isinstance(place, list):
-        place[_position(place, last, text)] = value
+        place[_position(place, last, text)] = found
     else:
-        place[last] = value
+        place[last] = found
 
 
 def _descend(place: Any, key: str, text: str) -> Any:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from pmom_mpi.bias.base import Compressor, Feedback, Transform
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.data.spec import DataSpec
-from pmom_mpi.method.schedules import Constant
+from pmom_mpi.method.momentum import MomentumRule
+from pmom_mpi.method.schedules import Constant, Schedule
+from pmom_mpi.problems.base import Problem
 from pmom_mpi.words import registry
 from pmom_mpi.words.errors import UserError, blame
 
+T = TypeVar("T")
+Stage = Transform | Compressor | Feedback
+
 StepSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^/\s]+$")]
+Dtype = Literal["float32", "float64"]
+OnDivergence = Literal["stop", "continue"]
+BATCH_KEYS = {"batch": "size", "order": "order"}
+"""Keys of the section ``gradient``, and what `Batch` calls them."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +57,8 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Config:
-    """A whole experiment.
-
-    `load` reads YAML, `amend` applies overrides, `from_raw` makes this of the result. Sections that choose a kind
-    (problem, bias, momentum) hold the objects made of them.
-    """
+class Sections:
+    """A config's keys and their defaults, before sections that choose a kind have become the objects they describe."""
 
     name: Name
     iterations: Annotated[int, Field(ge=1)]
@@ -67,9 +74,43 @@ class Config:
     evaluate: Any = field(default_factory=dict)
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
-    dtype: Literal["float32", "float64"] = "float32"
-    on_divergence: Literal["stop", "continue"] = "stop"
+    dtype: Dtype = "float32"
+    on_divergence: OnDivergence = "stop"
     output: str = "results/{name}-{seed}.h5"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole experiment, checked: frozen data, made by `from_raw`.
+
+    `load` reads YAML, `amend` applies overrides, `from_raw` makes this of the result. Momentum, step size and stages
+    are objects that never change. A problem does when it is set up, so `make_problem` makes a new
+    one whenever it is asked.
+    """
+
+    name: str
+    iterations: int
+    step_size: Schedule
+    problem: Problem
+    nodes: int
+    seed: int
+    momentum: MomentumRule
+    data: DataSpec | None
+    gradient: Batch
+    bias: tuple[Stage, ...]
+    downlink: tuple[Stage, ...]
+    evaluate: Evaluate
+    wire: Wire
+    record: Record
+    dtype: Dtype
+    on_divergence: OnDivergence
+    output: str
+    section: str | Mapping[str, Any]
+    """The problem's section, which has been found valid."""
+
+    def make_problem(self) -> Problem:
+        """The problem of the config, new and not yet set up."""
+        return registry.build(registry.PROBLEMS, "problem", copy.deepcopy(self.section))
 
 
 def from_raw(raw: Mapping[str, Any], source: str = "config") -> Config:
@@ -85,20 +126,26 @@ def from_raw(raw: Mapping[str, Any], source: str = "config") -> Config:
 
 
 def _from_raw(raw: dict[str, Any]) -> Config:
-    config: Config = registry.construct(Config, "", _with_nodes(raw))
-    return replace(
-        config,
-        problem=registry.build(registry.PROBLEMS, "problem", config.problem),
-        momentum=registry.build(registry.MOMENTUM, "momentum", config.momentum),
-        bias=_stages("bias", config.bias),
-        downlink=_stages("downlink", config.downlink),
-        step_size=_step_size(config.step_size),
-        gradient=_batch(config.gradient),
-        evaluate=_section(Evaluate, "evaluate", config.evaluate),
-        wire=_section(Wire, "wire", config.wire),
-        record=_section(Record, "record", config.record),
-        data=None if config.data is None else _section(DataSpec, "data", config.data),
-        output=_output(config),
+    told: Sections = registry.construct(Sections, "", _with_nodes(raw))
+    return Config(
+        name=told.name,
+        iterations=told.iterations,
+        step_size=_step_size(told.step_size),
+        problem=registry.build(registry.PROBLEMS, "problem", told.problem),
+        nodes=told.nodes,
+        seed=told.seed,
+        momentum=registry.build(registry.MOMENTUM, "momentum", told.momentum),
+        data=None if told.data is None else _section(DataSpec, "data", told.data),
+        gradient=_batch(told.gradient),
+        bias=_stages("bias", told.bias),
+        downlink=_stages("downlink", told.downlink),
+        evaluate=_section(Evaluate, "evaluate", told.evaluate),
+        wire=_section(Wire, "wire", told.wire),
+        record=_section(Record, "record", told.record),
+        dtype=told.dtype,
+        on_divergence=told.on_divergence,
+        output=_output(told),
+        section=told.problem,
     )
 
 
@@ -116,37 +163,40 @@ def _with_nodes(raw: dict[str, Any]) -> dict[str, Any]:
     return raw if nodes is None else {**raw, "nodes": nodes, "data": {**data, "nodes": nodes}}
 
 
-def _section(cls: type, where: str, raw: Any) -> Any:
+def _section(cls: type[T], where: str, raw: Any) -> T:
     if not isinstance(raw, dict):
-        keys = ", ".join(f.name for f in fields(cls))
+        keys = ", ".join(f.name for f in fields(cls))  # type: ignore[arg-type]
         raise UserError(f"{where}: needs a mapping with keys {keys}, not {raw!r}")
     return registry.construct(cls, where, raw)
 
 
 def _batch(raw: Any) -> Batch:
     """``gradient: {batch: 64}``: what the class calls ``size`` is the key ``batch``."""
-    if not isinstance(raw, dict) or "size" in raw:
+    if not isinstance(raw, dict):
         raise UserError(f"gradient: needs a mapping with keys batch, order, not {raw!r}")
+    for key in raw:
+        if key not in BATCH_KEYS:
+            raise UserError(registry.unknown("gradient", str(key), BATCH_KEYS))
     try:
-        return _section(Batch, "gradient", {"size" if key == "batch" else key: value for key, value in raw.items()})
+        return registry.construct(Batch, "gradient", {BATCH_KEYS[key]: value for key, value in raw.items()})
     except UserError as error:
         raise UserError(str(error).replace("gradient.size", "gradient.batch")) from None
 
 
-def _stages(where: str, raw: Any) -> tuple[Any, ...]:
+def _stages(where: str, raw: Any) -> tuple[Stage, ...]:
     if raw is None or raw == "none":
         return ()
     stages = raw if isinstance(raw, (list, tuple)) else [raw]
     return tuple(registry.build(registry.BIAS, f"{where}[{place}]", stage) for place, stage in enumerate(stages))
 
 
-def _step_size(raw: Any) -> Any:
+def _step_size(raw: Any) -> Schedule:
     if isinstance(raw, dict):
         return registry.build(registry.SCHEDULES, "step_size", raw)
     return Constant(registry.value(StepSize, "step_size", raw))
 
 
-def _output(config: Config) -> str:
+def _output(config: Sections) -> str:
     try:
         return config.output.format(name=config.name, seed=config.seed)
     except (KeyError, IndexError, ValueError):

@@ -56,8 +56,7 @@ class Problem(Protocol):
     A problem is a dataclass whose fields are its config keys. It is set up once a rank; afterwards it answers for the
     nodes hosted there. Answers depend on (seed, node, iteration) only, never on the rank.
 
-    What takes all nodes' data to find out, such as f*, one rank can find out for all: where a problem has a method
-    ``solve()``, rank 0 calls it after `setup`, and every rank is handed the result by ``adopt(result)``.
+    What it may have besides is said by `Solvable`, `Stateful`, `Known`.
 
     Where `gradient` does not differentiate the first of its metrics on the same draws (a policy gradient, first-order
     MAML), an attribute ``differentiates`` is False: `pmom check-problem` then holds it against no finite differences.
@@ -86,6 +85,17 @@ class Problem(Protocol):
 
     def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:
         """Sums over one chunk, in the order of `evaluation`, and last the chunk's weight (its number of samples)."""
+
+
+@runtime_checkable
+class Solvable(Protocol):
+    """A problem with something to find out that takes all nodes' data, such as f*: one rank does it for all."""
+
+    def solve(self) -> Any:
+        """What is to be known; called on rank 0 after `Problem.setup`."""
+
+    def adopt(self, found: Any) -> None:
+        """Take over what `solve` found; called on every rank."""
 
 
 @runtime_checkable

@@ -96,12 +96,12 @@ class LinearModel:
     def check_targets(self, data: DataSet) -> None:
         """Raise `UserError` when the data's targets are not such as this model learns."""
         if self.positive is not None:
+            data.check_labels()
             self._places = data.places("problem.positive", self.positive)
             if len(set(self.positive)) == data.classes:
                 raise UserError(
                     f"problem.positive: {list(self.positive)} are all labels there are; leave out those that are -1"
                 )
-            data.check_labels()
 
     def targets(self, loaded: np.ndarray, data: DataSet) -> np.ndarray:
         """y of a data set's targets: the file's numbers, or +-1 where ``positive`` says which labels are +1."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pmom_mpi.data.dataset import DataSet
+from pmom_mpi.data.dataset import DataSet, shown
 from pmom_mpi.kernels.regression import LOGISTIC, add_bounded_penalty
 from pmom_mpi.problems.linear import Constants, Convex, Labels, LinearModel, Period, Weight
 from pmom_mpi.problems.rows import Finite, Loss
@@ -30,12 +30,13 @@ class TwoClasses(LinearModel):
 
     def check_targets(self, data: DataSet) -> None:
         """Two classes, or ``positive`` says which of them are +1."""
+        data.check_labels()
         if self.positive is None and data.classes != 2:
-            several = data.classes is not None and data.classes > 2
-            found = f"the data has {data.classes} classes" if several else data.what_targets_are()
+            found = data.what_targets_are()
+            if data.labels is not None and len(data.labels) > 2:
+                found = f"the data has {data.classes} classes, {shown(data.labels)}"
             raise UserError(f"problem.positive: list the labels that are +1, the others being -1; {found}")
         super().check_targets(data)
-        data.check_labels()
 
     def targets(self, loaded: np.ndarray, data: DataSet) -> np.ndarray:
         """y = +1 for the labels in ``positive``, of two classes for the larger label."""

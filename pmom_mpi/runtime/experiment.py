@@ -13,7 +13,7 @@ import numpy as np
 from pmom_mpi import config as configs
 from pmom_mpi.config import Config
 from pmom_mpi.method.server import NodeRow, Row, Server
-from pmom_mpi.problems.base import CONSTANTS, Problem
+from pmom_mpi.problems.base import CONSTANTS, Problem, Solvable
 from pmom_mpi.record.columns import column, node_column
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
@@ -127,7 +127,7 @@ def _work(group: Any, part: Part) -> Result:
 def _solve(group: Any, part: Part) -> None:
     """What a problem wants one rank to find out from all nodes' data (f*, L) becomes known to all."""
     problem = part.config.problem
-    if hasattr(problem, "solve"):
+    if isinstance(problem, Solvable):
         with blame(part.source):
             found = agree(group, lambda: problem.solve() if group.rank == SERVER else None)
         problem.adopt(group.share(found))
