@@ -58,7 +58,7 @@ class Run:
 
     def model(self) -> np.ndarray:
         """The final x, shape (d,); NaN before a run has ended."""
-        with h5py.File(self.path, "r", swmr=True) as file:
+        with h5py.File(self.path, "r", swmr=True, locking=False) as file:
             return file["final/x"][()]
 
 
@@ -89,7 +89,8 @@ def load(path: str | Path) -> Run:
     if not path.is_file():
         raise UserError(f"{path}: no such run file")
     try:
-        with h5py.File(path, "r", swmr=True) as file:
+        # Reading needs no lock, and some file systems have none.
+        with h5py.File(path, "r", swmr=True, locking=False) as file:
             return _read(path, file)
     except OSError:
         raise UserError(f"{path}: not an HDF5 file, or damaged") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def test_show_names_what_matters(files):
     text = console.export_text()
     for words in ("small", "finished, 5 of 5", "top_k", "uplink", "slowest worker: gradient", "/metrics", "bit"):
         assert words in text
+
+
+def test_a_run_file_is_read_without_a_lock(files):
+    """As on file systems that have none."""
+    with open(files[0], "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert read.load(files[0]).iterations == 5 and np.isfinite(read.load(files[0]).model()).all()
 
 
 def test_bits_are_the_bytes_of_the_payloads(files):

@@ -1,6 +1,7 @@
 """Real files: what they say is what is learned from, and what cannot be used is one line that mends it."""
 
 import bz2
+import fcntl
 import gzip
 import lzma
 
@@ -364,3 +365,13 @@ def test_description(tmp_path, npz):
     ]
     many = npz("many.npz", x_train=X, y_train=np.arange(40) // 2 + 100)
     assert describe(opened(many))[1] == "data: training targets: 20 classes, 100 to 119, of 2 to 2 samples each"
+
+
+def test_hdf5_is_read_without_a_lock(hdf5):
+    """As on file systems that have none."""
+    hdf5["x_train"] = X
+    path = hdf5.filename
+    hdf5.close()
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert len(opened(path).train) == 40
