@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pmom_mpi.data.labels import MAX_CLASSES
 from pmom_mpi.words.errors import UserError
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ class DataSet:
             return f"all targets are the one label {self.labels[0]}"
         some = self.train.targets[:1000]
         examples = ", ".join(f"{value:g}" for value in np.unique(some)[:3])
+        if (some == np.rint(some)).all() and len(np.unique(self.train.targets)) > MAX_CLASSES:
+            return f"the targets take more than {MAX_CLASSES:,} values"
         if (some == np.rint(some)).all():
             return f"the targets are whole numbers stored as floats ({examples}); for classes store y.astype(int)"
         return f"the targets of this data are real ({examples}, ...)"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from pmom_mpi.networks.dense import grown
 from pmom_mpi.problems.base import Context
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
@@ -134,8 +135,3 @@ class FiniteSum:
         if self.learns == "numbers":
             targets = self.context.data.numbers(targets).astype(self.context.dtype)
         return inputs, targets
-
-
-def grown(buffer: np.ndarray, rows: int) -> np.ndarray:
-    """``buffer`` if it has so many rows, else a new one that has; contents are undefined."""
-    return buffer if len(buffer) >= rows else np.empty((rows, *buffer.shape[1:]), buffer.dtype)

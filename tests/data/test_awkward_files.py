@@ -375,3 +375,10 @@ def test_hdf5_is_read_without_a_lock(hdf5):
     with open(path, "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert len(opened(path).train) == 40
+
+
+def test_integers_of_too_many_values_are_numbers(npz):
+    y = np.arange(70_000) * 3
+    data = opened(npz(x_train=np.zeros((70_000, 1), np.int8), y_train=y))
+    assert data.classes is None and data.train.load(np.array([69_999]), np.float64)[1].tolist() == [209_997.0]
+    assert data.what_targets_are() == "the targets take more than 65,536 values"
