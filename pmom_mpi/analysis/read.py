@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.hdf5 import open_to_read
 
 FORMAT_VERSION = 1
 
@@ -58,7 +59,7 @@ class Run:
 
     def model(self) -> np.ndarray:
         """The final x, shape (d,); NaN before a run has ended."""
-        with h5py.File(self.path, "r", swmr=True, locking=False) as file:
+        with open_to_read(self.path, swmr=True) as file:
             return file["final/x"][()]
 
 
@@ -89,8 +90,7 @@ def load(path: str | Path) -> Run:
     if not path.is_file():
         raise UserError(f"{path}: no such run file")
     try:
-        # Reading needs no lock, and some file systems have none.
-        with h5py.File(path, "r", swmr=True, locking=False) as file:
+        with open_to_read(path, swmr=True) as file:
             return _read(path, file)
     except OSError:
         raise UserError(f"{path}: not an HDF5 file, or damaged") from None

@@ -16,6 +16,7 @@ from pmom_mpi.data.checks import check, column
 from pmom_mpi.data.content import kind_of
 from pmom_mpi.data.hdf5 import read_array
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.hdf5 import open_to_read
 
 NAMES = {"train_inputs": "x_train", "train_targets": "y_train", "test_inputs": "x_test", "test_targets": "y_test"}
 SHOWN = 6
@@ -75,8 +76,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
     """The open file; whatever its library says of it becomes a line."""
     try:
-        # Reading needs no lock, and some file systems have none.
-        with np.load(path) if kind_of(path) == "npz" else h5py.File(path, "r", locking=False) as file:
+        with np.load(path) if kind_of(path) == "npz" else open_to_read(path) as file:
             yield file
     except UNREADABLE as error:
         raise UserError(f"{path}: cannot read: {reason(error)}") from None

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.hdf5 import open_to_read
 
 
 def read_array(path: Path, name: str, item: Any) -> np.ndarray:
@@ -49,7 +50,7 @@ def _check_sources(path: Path, name: str, item: h5py.Dataset) -> None:
         found = next((file for file in files if file.is_file()), None)
         if found is None:
             raise UserError(f"{path}: {name} is a virtual data set, and its source {source.file_name} is not there")
-        with h5py.File(found, "r", locking=False) as file:
+        with open_to_read(found) as file:
             there = file.get(source.dset_name)
             end = source.src_space.get_select_bounds()[1] if source.src_space.get_select_npoints() else ()
             if not isinstance(there, h5py.Dataset) or any(

@@ -100,6 +100,7 @@ class TorchModel(FiniteSum):
         self.state, self.share = self._statistics.state, self._statistics.share
         self._gradients = torch.empty(self._start.size, dtype=torch.from_numpy(self._start).dtype, device=self._device)
         super().setup(context)
+        self._writes = True  # what a rank without nodes does not find out costs it a copy
         if len(context.hosted):
             self._rehearse()
 

@@ -382,3 +382,11 @@ def test_integers_of_too_many_values_are_numbers(npz):
     data = opened(npz(x_train=np.zeros((70_000, 1), np.int8), y_train=y))
     assert data.classes is None and data.train.load(np.array([69_999]), np.float64)[1].tolist() == [209_997.0]
     assert data.what_targets_are() == "the targets take more than 65,536 values"
+
+
+def test_hdf5_that_this_process_has_open_already(hdf5):
+    hdf5["x_train"] = X
+    path = hdf5.filename
+    hdf5.close()
+    with h5py.File(path, "r"):
+        assert len(opened(path).train) == 40
