@@ -73,7 +73,9 @@ def main() -> None:
 
     problem = Logistic(l2=1e-4, constants=False)
     shards = [np.arange(asked.samples)]
-    problem.setup(Context(1, range(1), 0, np.dtype(np.float32), DataSet("", split, None, 2), shards, Batch()))
+    problem.setup(
+        Context(1, range(1), 0, np.dtype(np.float32), DataSet("", split, None, np.arange(2)), shards, Batch())
+    )
     x = np.random.default_rng(1).standard_normal(asked.features).astype(np.float32)
     out = np.empty_like(x)
     works = {

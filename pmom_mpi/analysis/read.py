@@ -15,6 +15,7 @@ from pmom_mpi.record import datasets, events
 from pmom_mpi.record.events import Event
 from pmom_mpi.record.repair import is_held
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.hdf5 import open_to_read
 from pmom_mpi.words.report import Metric, told
 
 FORMAT_VERSION = 2
@@ -88,7 +89,7 @@ class Run:
 
     def model(self) -> np.ndarray:
         """The final x, shape (d,); NaN before a run has ended."""
-        with h5py.File(self.path, "r", swmr=True) as file:
+        with open_to_read(self.path, swmr=True) as file:
             return file["final/x"][()]
 
 
@@ -122,7 +123,7 @@ def load(path: str | Path) -> Run:
 
 def _load(path: Path) -> Run:
     try:
-        with h5py.File(path, "r", swmr=True) as file:
+        with open_to_read(path, swmr=True) as file:
             return _read(path, file)
     except OSError:
         raise UserError(f"{path}: not an HDF5 file, or damaged") from None

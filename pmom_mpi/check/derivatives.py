@@ -21,6 +21,8 @@ NEGLIGIBLE = 1e-4
 """Slopes below this part of the gradient's norm are compared with it instead of with themselves."""
 KINK = 1e-3
 """Where slopes to the left and to the right differ by this part at the two smallest steps, f has a kink."""
+CANCELLED = 1e-3
+"""A sum of two unit vectors that is shorter says nothing of either."""
 SHOWN = 10
 
 
@@ -68,7 +70,8 @@ def _direction(gradient: np.ndarray, part: slice, random: np.random.Generator) -
     draw = random.standard_normal(len(gradient[part]))
     size = np.linalg.norm(gradient[part])
     direction[part] = draw / np.linalg.norm(draw)
-    if 0 < size < np.inf:
+    # In a tensor of one element the two may cancel.
+    if 0 < size < np.inf and np.linalg.norm(direction[part] + gradient[part] / size) > CANCELLED:
         direction[part] += gradient[part] / size
     return direction / np.linalg.norm(direction)
 

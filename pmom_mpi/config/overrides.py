@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pmom_mpi.words.errors import UserError
+from pmom_mpi.config.plain import plain
+from pmom_mpi.config.text import value
+from pmom_mpi.words.errors import UserError, blame
 
 INSTEAD = {"k": "fraction", "fraction": "k"}
 """Keys of which a section has one: setting it takes the other's place."""
 
 
 def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | Path | None = None) -> dict[str, Any]:
-    """A copy of ``raw`` with ``key.path=value`` overrides applied.
+    """A copy of ``raw``, as plain YAML data, with ``key.path=value`` overrides applied.
 
     Examples
     --------
@@ -25,7 +24,7 @@ def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | P
     >>> amend({"bias": [{"kind": "top_k", "fraction": 0.1}]}, ["bias.0.k=100"])
     {'bias': [{'kind': 'top_k', 'k': 100}]}
     """
-    amended = copy.deepcopy(dict(raw))
+    amended: dict[str, Any] = plain(raw)
     overrides = tuple(overrides)
     for override in overrides:
         _override(amended, override, {text.partition("=")[0].strip() for text in overrides})
@@ -36,21 +35,19 @@ def amend(raw: Mapping[str, Any], overrides: Iterable[str] = (), output: str | P
 
 def _override(raw: dict[str, Any], text: str, given: Collection[str]) -> None:
     """Apply one ``a.b.0.c=value`` of those that are given; the value is read as YAML."""
-    path, equals, value_text = text.partition("=")
+    path, equals, written = text.partition("=")
     if not equals or not path.strip():
         raise UserError(f"override {text!r}: write key=value, as in momentum.beta=0.1")
-    try:
-        value = yaml.safe_load(value_text)
-    except yaml.YAMLError:
-        raise UserError(f"override {text!r}: {value_text!r} is not a YAML value") from None
+    with blame(f"override {text!r}"):
+        found = value(written)
     *parents, last = path.strip().split(".")
     place: Any = raw
     for key in parents:
         place = _descend(place, key, text)
     if isinstance(place, list):
-        place[_position(place, last, text)] = value
+        place[_position(place, last, text)] = found
     else:
-        place[last] = value
+        place[last] = found
         if last in INSTEAD and ".".join([*parents, INSTEAD[last]]) not in given:
             place.pop(INSTEAD[last], None)
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from pmom_mpi.data.library import is_named
 from pmom_mpi.words.errors import UserError
 
 PACKAGE = Path(__file__).parents[1]
@@ -88,23 +85,3 @@ def companions(path: Path) -> list[Path]:
     text = path.read_text(encoding="utf-8")
     beside = (file for file in path.parent.iterdir() if file.is_file() and file.suffix != ".yaml")
     return sorted(file for file in beside if file.name.partition(".")[0] in text)
-
-
-def look_beside(raw: Mapping[str, Any], place: Path) -> dict[str, Any]:
-    """``raw`` with a data path that leads nowhere from the working directory, but from the config's folder, made whole.
-
-    Parameters
-    ----------
-    raw : mapping
-        A config.
-    place : Path
-        The folder of its file.
-    """
-    data = raw.get("data")
-    if not isinstance(data, Mapping):
-        return dict(raw)
-    name = data.get("name")
-    if not isinstance(name, str) or not name or is_named(name) or os.path.exists(os.path.expanduser(name)):
-        return dict(raw)
-    beside = place / name
-    return {**raw, "data": {**data, "name": str(beside)}} if os.path.exists(beside) else dict(raw)

@@ -27,12 +27,13 @@ KINDS = {
 }
 """The sections that choose a kind; downlink takes those of bias."""
 SECTIONS = {
-    "config": "pmom_mpi.config.sections:Config",
+    "config": "pmom_mpi.config.sections:Sections",
     "data": "pmom_mpi.data.spec:DataSpec",
     "gradient": "pmom_mpi.data.sampling:Batch",
     "evaluate": "pmom_mpi.config.sections:Evaluate",
     "wire": "pmom_mpi.config.sections:Wire",
     "record": "pmom_mpi.config.sections:Record",
+    "checkpoint": "pmom_mpi.config.sections:Checkpoint",
     "problem.synthetic": "pmom_mpi.problems.synthetic:Synthetic",
 }
 """The sections that have keys but no kind."""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from pmom_mpi.bias.base import Stage
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.data.spec import DataSpec
-from pmom_mpi.method.schedules import Constant
+from pmom_mpi.method.momentum import MomentumRule
+from pmom_mpi.method.schedules import Constant, Schedule
+from pmom_mpi.problems.base import Problem
 from pmom_mpi.words import registry
 from pmom_mpi.words.errors import UserError, blame
 
+T = TypeVar("T")
+
 StepSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^/\s]+$")]
+Dtype = Literal["float32", "float64"]
+OnDivergence = Literal["stop", "continue"]
+BATCH_KEYS = {"batch": "size", "order": "order"}
+"""Keys of the section ``gradient``, and what `Batch` calls them."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +76,28 @@ class Record:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """When all of a run is saved, so that `pmom resume` can go on from there; on a signal it always is."""
+    """When all of a run is saved, so that `pmom resume` can go on from there; on a signal it always is.
+
+    Parameters
+    ----------
+    every : int
+        Before every iteration that this divides; 0: never.
+    seconds : float
+        When so many seconds have passed since the last; 0: never.
+    keep : int
+        How many of them stay: the newest ones.
+    """
 
     every: Annotated[int, Field(ge=0)] = 0
-    """Before every iteration that this divides; 0: never."""
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """When so many seconds have passed since the last; 0: never."""
     keep: Annotated[int, Field(ge=1)] = 2
-    """How many of them stay: the newest ones."""
 
 
 @dataclass(frozen=True)
-class Config:
-    """A whole experiment.
+class Sections:
+    """A whole experiment: a config's keys.
 
-    `load` reads YAML, `amend` applies overrides, `from_raw` makes this of the result. Sections that choose a kind
-    (problem, bias, momentum) hold the objects made of them.
+    Sections that choose a kind have not become the objects they describe yet.
 
     Parameters
     ----------
@@ -117,6 +133,8 @@ class Config:
         Of the model, of gradients, and of what is sent.
     on_divergence : {"stop", "continue"}
         Whether a run whose loss or gradient is no longer finite stops, with exit status 3, or goes on, with 0.
+    checkpoint : mapping
+        When all of the run is saved, so that it can be resumed.
     output : str
         The run file; ``{name}`` and ``{seed}`` are filled in.
     """
@@ -136,9 +154,43 @@ class Config:
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
     checkpoint: Any = field(default_factory=dict)
-    dtype: Literal["float32", "float64"] = "float32"
-    on_divergence: Literal["stop", "continue"] = "stop"
+    dtype: Dtype = "float32"
+    on_divergence: OnDivergence = "stop"
     output: str = "results/{name}-{seed}.h5"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole experiment, checked: frozen data, made by `from_raw`.
+
+    `load` reads YAML, `amend` applies overrides, `from_raw` makes this of the result. Momentum, step size and stages
+    are objects that never change. A problem does when it is set up, so `make_problem` makes a new one whenever it is
+    asked.
+    """
+
+    name: str
+    iterations: int
+    step_size: Schedule
+    nodes: int
+    seed: int
+    momentum: MomentumRule
+    data: DataSpec | None
+    gradient: Batch
+    bias: tuple[Stage, ...]
+    downlink: tuple[Stage, ...]
+    evaluate: Evaluate
+    wire: Wire
+    record: Record
+    checkpoint: Checkpoint
+    dtype: Dtype
+    on_divergence: OnDivergence
+    output: str
+    section: str | Mapping[str, Any]
+    """The problem's section, which has been found valid."""
+
+    def make_problem(self) -> Problem:
+        """The problem of the config, new and not yet set up."""
+        return registry.build(registry.PROBLEMS, "problem", copy.deepcopy(self.section))
 
 
 def from_raw(raw: Mapping[str, Any], source: str = "config") -> Config:
@@ -154,21 +206,27 @@ def from_raw(raw: Mapping[str, Any], source: str = "config") -> Config:
 
 
 def _from_raw(raw: dict[str, Any]) -> Config:
-    config: Config = registry.construct(Config, "", _with_nodes(raw))
-    return replace(
-        config,
-        problem=registry.build(registry.PROBLEMS, "problem", config.problem),
-        momentum=registry.build(registry.MOMENTUM, "momentum", config.momentum),
-        bias=_stages("bias", config.bias),
-        downlink=_stages("downlink", config.downlink),
-        step_size=_step_size(config.step_size),
-        gradient=_batch(config.gradient),
-        evaluate=_section(Evaluate, "evaluate", config.evaluate),
-        wire=_section(Wire, "wire", config.wire),
-        record=_section(Record, "record", config.record),
-        checkpoint=_section(Checkpoint, "checkpoint", config.checkpoint),
-        data=None if config.data is None else _section(DataSpec, "data", config.data),
-        output=_output(config),
+    told: Sections = registry.construct(Sections, "", _with_nodes(raw))
+    registry.build(registry.PROBLEMS, "problem", told.problem)  # its keys are checked; `make_problem` makes it afresh
+    return Config(
+        name=told.name,
+        iterations=told.iterations,
+        step_size=_step_size(told.step_size),
+        nodes=told.nodes,
+        seed=told.seed,
+        momentum=registry.build(registry.MOMENTUM, "momentum", told.momentum),
+        data=None if told.data is None else _section(DataSpec, "data", told.data),
+        gradient=_batch(told.gradient),
+        bias=_stages("bias", told.bias),
+        downlink=_stages("downlink", told.downlink),
+        evaluate=_section(Evaluate, "evaluate", told.evaluate),
+        wire=_section(Wire, "wire", told.wire),
+        record=_section(Record, "record", told.record),
+        checkpoint=_section(Checkpoint, "checkpoint", told.checkpoint),
+        dtype=told.dtype,
+        on_divergence=told.on_divergence,
+        output=_output(told),
+        section=told.problem,
     )
 
 
@@ -186,37 +244,40 @@ def _with_nodes(raw: dict[str, Any]) -> dict[str, Any]:
     return raw if nodes is None else {**raw, "nodes": nodes, "data": {**data, "nodes": nodes}}
 
 
-def _section(cls: type, where: str, raw: Any) -> Any:
+def _section(cls: type[T], where: str, raw: Any) -> T:
     if not isinstance(raw, dict):
-        keys = ", ".join(f.name for f in fields(cls))
+        keys = ", ".join(f.name for f in fields(cls))  # type: ignore[arg-type]
         raise UserError(f"{where}: needs a mapping with keys {keys}, not {raw!r}")
     return registry.construct(cls, where, raw)
 
 
 def _batch(raw: Any) -> Batch:
     """``gradient: {batch: 64}``: what the class calls ``size`` is the key ``batch``."""
-    if not isinstance(raw, dict) or "size" in raw:
+    if not isinstance(raw, dict):
         raise UserError(f"gradient: needs a mapping with keys batch, order, not {raw!r}")
+    for key in raw:
+        if key not in BATCH_KEYS:
+            raise UserError(registry.unknown("gradient", str(key), BATCH_KEYS))
     try:
-        return _section(Batch, "gradient", {"size" if key == "batch" else key: value for key, value in raw.items()})
+        return registry.construct(Batch, "gradient", {BATCH_KEYS[key]: value for key, value in raw.items()})
     except UserError as error:
         raise UserError(str(error).replace("gradient.size", "gradient.batch")) from None
 
 
-def _stages(where: str, raw: Any) -> tuple[Any, ...]:
+def _stages(where: str, raw: Any) -> tuple[Stage, ...]:
     if raw is None or raw == "none":
         return ()
     stages = raw if isinstance(raw, (list, tuple)) else [raw]
     return tuple(registry.build(registry.BIAS, f"{where}[{place}]", stage) for place, stage in enumerate(stages))
 
 
-def _step_size(raw: Any) -> Any:
+def _step_size(raw: Any) -> Schedule:
     if isinstance(raw, dict):
         return registry.build(registry.SCHEDULES, "step_size", raw)
     return Constant(registry.value(StepSize, "step_size", raw))
 
 
-def _output(config: Config) -> str:
+def _output(config: Sections) -> str:
     try:
         return config.output.format(name=config.name, seed=config.seed)
     except (KeyError, IndexError, ValueError):

@@ -9,23 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from pmom_mpi.data.dataset import DataSet, Split
+from pmom_mpi.data.describe import describe
 from pmom_mpi.data.library import (
     get_dataset,
     import_dataset,
     is_named,
     list_datasets,
-    make,
-    natural_scale,
     open_named,
-    read,
 )
 from pmom_mpi.data.partition import heterogeneity
+from pmom_mpi.data.reading import NO_TEST, make, natural_scales, read
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.data.spec import DataSpec
-from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.errors import UserError, blame
 
 __all__ = [
-    "Batch", "DataSet", "DataSpec", "Split", "divide", "get_dataset", "heterogeneity", "import_dataset",
+    "Batch", "DataSet", "DataSpec", "Split", "describe", "divide", "get_dataset", "heterogeneity", "import_dataset",
     "list_datasets", "open_dataset",
 ]  # fmt: skip
 
@@ -38,10 +37,14 @@ def open_dataset(spec: DataSpec) -> DataSet:
     # os.path, unlike pathlib, only says no to names that no file can have.
     path = os.path.expanduser(spec.name)
     if is_named(spec.name) or not os.path.exists(path):
-        data = open_named(spec.name)
+        if spec.test not in (None, NO_TEST):
+            raise UserError(f"data.test: {spec.name} has its own test set; a test file goes with a path in data.name")
+        data = open_named(spec.name, spec.channels)
+        data = replace(data, test=None) if spec.test == NO_TEST else data
     else:
-        arrays = read(Path(path), {})
-        data = make(Path(path).stem, arrays, natural_scale(arrays))
+        arrays = read(Path(path), {}, spec.test and os.path.expanduser(spec.test))
+        with blame(path):
+            data = make(Path(path).stem, arrays, natural_scales(arrays), spec.channels)
     if spec.limit is not None:
         data = replace(data, train=data.train.head(spec.limit))
     return data

@@ -4,88 +4,93 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from pmom_mpi.data.checks import check, column
+from pmom_mpi.data.content import kind_of
+from pmom_mpi.data.hdf5 import read_array
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.hdf5 import open_to_read
 
 NAMES = {"train_inputs": "x_train", "train_targets": "y_train", "test_inputs": "x_test", "test_targets": "y_test"}
+SHOWN = 6
+"""How many of the arrays that a file does hold a message names."""
 
-MAX_CLASSES = 1 << 16
-"""More are no labels but integers to regress on, which this would count one by one."""
 UNREADABLE = (
     OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+    NotImplementedError,
 )  # fmt: skip
 """What numpy, zipfile and h5py raise on damaged files; fuzzing found each of them."""
 
 
-def _open_npz(path: Path) -> Any:
-    if not zipfile.is_zipfile(path):  # np.load would take other formats too
-        path.open("rb").close()  # a missing file says so
-        raise ValueError("not an .npz file")
-    return np.load(path)
+def read_arrays(path: Path, test: Path | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz or HDF5 file, by the keys of `NAMES`.
 
-
-READERS: dict[str, Callable[[Path], Any]] = {".npz": _open_npz, ".h5": h5py.File, ".hdf5": h5py.File}
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, .h5 or .hdf5 file.
+    Parameters
+    ----------
+    path : Path
+    test : Path, optional
+        Another such file that holds the test set, as x_test and y_test or as its own x_train and y_train.
 
     Raises
     ------
     UserError
-        When the file cannot be read, lacks an array, or its arrays do not fit each other.
+        When a file cannot be read, lacks an array, or its arrays do not fit each other.
     """
-    try:
-        with READERS[path.suffix](path) as file:
-            arrays = {key: np.asarray(file[name][()]) for key, name in NAMES.items() if name in file}
-    except UNREADABLE as error:
-        raise UserError(f"{path}: cannot read: {reason(error)}") from None
-    check(path, arrays, NAMES)
+    names, arrays = dict(NAMES), _read(path)
+    if test is not None:
+        other = _read(test)
+        split = "test" if "test_inputs" in other else "train"
+        for part in ("inputs", "targets"):
+            arrays[f"test_{part}"] = other[f"{split}_{part}"]
+            names[f"test_{part}"] = f"{test}: {NAMES[f'{split}_{part}']}"
+    check(path, arrays, names)
     return arrays
 
 
-def check(path: Path, arrays: Mapping[str, np.ndarray], names: Mapping[str, str]) -> None:
-    """Raise `UserError` unless the arrays are a data set; ``names`` are what the user knows them by."""
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with _opened(path) as file:
+        found = {key: name for key, name in NAMES.items() if name in file}
+        for split in ("train", "test"):
+            wanted = [f"{split}_inputs", f"{split}_targets"]
+            if any(key in found for key in wanted) != all(key in found for key in wanted) or not found:
+                raise UserError(f"{path}: needs {NAMES[wanted[0]]} and {NAMES[wanted[1]]}; it holds {_contents(file)}")
+        arrays = {
+            key: read_array(path, name, file[name]) if isinstance(file, h5py.File) else np.asarray(file[name])
+            for key, name in found.items()
+        }
     for split in ("train", "test"):
-        inputs, targets = arrays.get(f"{split}_inputs"), arrays.get(f"{split}_targets")
-        if inputs is None and targets is None and split == "test":
-            continue
-        x, y = names[f"{split}_inputs"], names[f"{split}_targets"]
-        if inputs is None or targets is None:
-            raise UserError(f"{path}: needs {x} and {y}")
-        if inputs.ndim < 2 or targets.ndim != 1 or len(inputs) != len(targets) or inputs.size == 0:
-            raise UserError(
-                f"{path}: {x} {inputs.shape} and {y} {targets.shape} must be (samples, ...) and (samples,), not empty"
-            )
-        if inputs.dtype.kind not in "fiub" or targets.dtype.kind not in "fiu":
-            raise UserError(f"{path}: {x} ({inputs.dtype}) and {y} ({targets.dtype}) must be numbers")
-        if targets.dtype.kind in "iu" and targets.min() < 0:
-            raise UserError(f"{path}: {y} has the label {targets.min()}; labels are 0, 1, 2, ...")
-        if targets.dtype.kind in "iu" and targets.max() >= MAX_CLASSES:
-            raise UserError(
-                f"{path}: {y} has the label {targets.max()}, beyond {MAX_CLASSES} classes; store real targets as floats"
-            )
-    if "test_inputs" in arrays:
-        _check_alike(path, arrays, names)
+        if f"{split}_inputs" in arrays:
+            inputs, targets = arrays[f"{split}_inputs"], arrays[f"{split}_targets"]
+            arrays[f"{split}_targets"] = column(targets, len(inputs) if inputs.ndim else 0)
+    return arrays
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The open file; whatever its library says of it becomes a line."""
+    try:
+        with np.load(path) if kind_of(path) == "npz" else open_to_read(path) as file:
+            yield file
+    except UNREADABLE as error:
+        raise UserError(f"{path}: cannot read: {reason(error)}") from None
+
+
+def _contents(file: Mapping[str, Any]) -> str:
+    """The names and shapes of what a file does hold."""
+    shown = [
+        f"{name} {'(a group)' if isinstance(item, h5py.Group) else item.shape}"
+        for name, item in ((name, file[name]) for name in list(file)[:SHOWN])
+    ]
+    return (", ".join(shown) or "nothing") + (", ..." if len(file) > SHOWN else "")
 
 
 def reason(error: Exception) -> str:
     """An exception's first line, or its name where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _check_alike(path: Path, arrays: Mapping[str, np.ndarray], names: Mapping[str, str]) -> None:
-    train, test = arrays["train_inputs"].shape[1:], arrays["test_inputs"].shape[1:]
-    if train != test:
-        raise UserError(f"{path}: samples of {names['train_inputs']} {train} and {names['test_inputs']} {test} differ")
-    real = [arrays[f"{split}_targets"].dtype.kind == "f" for split in ("train", "test")]
-    if real[0] != real[1]:
-        raise UserError(
-            f"{path}: {names['train_targets']} and {names['test_targets']} are labels and real numbers; make them alike"
-        )

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pooch
 
-from pmom_mpi.data import idx, svmlight
-from pmom_mpi.data.dataset import DataSet, Scale, Split
-from pmom_mpi.data.files import READERS, UNREADABLE, read_arrays, reason
+from pmom_mpi.data import idx
+from pmom_mpi.data.dataset import Channels, DataSet, Scale
+from pmom_mpi.data.files import UNREADABLE, reason
 from pmom_mpi.data.known import KNOWN
-from pmom_mpi.data.sparse import SparseSplit
-from pmom_mpi.words.errors import UserError
+from pmom_mpi.data.reading import make, natural_scales, read
+from pmom_mpi.words.errors import UserError, blame
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,8 +65,8 @@ def is_named(name: str) -> bool:
     return name == EMBEDDED or name in KNOWN or name in _imported()
 
 
-def open_named(name: str) -> DataSet:
-    """A data set by its name.
+def open_named(name: str, channels: Channels | None = None) -> DataSet:
+    """A data set by its name; ``channels`` say where those of its images are.
 
     Raises
     ------
@@ -74,16 +74,16 @@ def open_named(name: str) -> DataSet:
         When nobody knows the name, or the data is not here yet; the line says what to do.
     """
     if name == EMBEDDED:
-        return _embedded()
+        return _embedded(channels)
     folder = cache_directory() / name
     if name in _imported():
-        return _stored(name, folder)
+        return _stored(name, folder, channels)
     if name not in KNOWN:
         names = ", ".join(sorted({EMBEDDED, *KNOWN, *_imported()}))
         raise UserError(f"data.name: {name!r} is neither a file nor a known data set; known: {names}")
     installed = _installed(name)
     if installed is not None:
-        return _stored(name, import_dataset(name, installed))
+        return _stored(name, import_dataset(name, installed), channels)
     raise UserError(
         f"data.name: {name} is not here yet; fetch it with 'pmom data get {name}', or without a network bring its "
         f"files with 'pmom data import {name} PATH'"
@@ -122,7 +122,7 @@ def get_dataset(name: str) -> Path:
 
 
 def import_dataset(name: str, path: Path) -> Path:
-    """Bring a folder of IDX files, an .npz, .h5 or svmlight file into the cache as ``name``; returns its folder there.
+    """Bring a folder of IDX files, an .npz, HDF5 or svmlight file into the cache as ``name``; returns its folder there.
 
     Raises
     ------
@@ -137,24 +137,27 @@ def import_dataset(name: str, path: Path) -> Path:
     if known and path.is_file():
         raise UserError(f"{path}: {name} is imported from the folder of its IDX files, which have known checksums")
     arrays = read(path, known.sha256 if known else {})
-    scale = known.scale if known else natural_scale(arrays)
+    with blame(str(path)):
+        scales = dict.fromkeys(("train", "test"), known.scale) if known else natural_scales(arrays)
     target = cache_directory() / name
     try:
-        _store(arrays, scale, target)
+        _store(arrays, scales, target)
     except OSError as error:
         line = f"cannot write {target}: {error.strerror or error}; set PMOM_DATA_DIR to another folder"
         raise UserError(line) from None
     return target
 
 
-def _store(arrays: Mapping[str, np.ndarray], scale: Scale, target: Path) -> None:
+def _store(arrays: Mapping[str, np.ndarray], scales: Mapping[str, Scale], target: Path) -> None:
     """Write a complete folder beside ``target``, then move it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         for key, array in arrays.items():
             np.save(partial / f"{key}.npy", np.ascontiguousarray(array), allow_pickle=False)
-        (partial / DESCRIPTION).write_text(json.dumps({"scale": asdict(scale)}))
+        (partial / DESCRIPTION).write_text(
+            json.dumps({"scales": {split: asdict(scale) for split, scale in scales.items()}})
+        )
         partial.chmod(0o755)  # mkdtemp's are private, caches may be shared
         _put(partial, target)
     finally:
@@ -178,50 +181,25 @@ def _put(partial: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def read(path: Path, sha256: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The arrays of a folder of IDX files (of these checksums, if there are any), an .npz, .h5 or svmlight file."""
-    if path.is_dir():
-        return idx.read_folder(path, sha256)
-    return read_arrays(path) if path.suffix in READERS else svmlight.read(path)
-
-
-def natural_scale(arrays: Mapping[str, np.ndarray]) -> Scale:
-    """Bytes become [0, 1] unless they are 0 and 1 already; anything else stays as it is."""
-    inputs = arrays.get("train_inputs")
-    return Scale(255.0) if inputs is not None and inputs.dtype == np.uint8 and inputs.max() > 1 else Scale()
-
-
-def make(name: str, arrays: Mapping[str, np.ndarray], scale: Scale) -> DataSet:
-    """A data set of arrays; integer targets are class labels."""
-    train = _split(arrays, "train", scale)
-    test = _split(arrays, "test", scale) if "test_targets" in arrays else None
-    labels = train.targets.dtype.kind in "iu"
-    return DataSet(name, train, test, int(train.targets.max()) + 1 if labels else None)
-
-
-def _split(arrays: Mapping[str, np.ndarray], name: str, scale: Scale) -> Split | SparseSplit:
-    if f"{name}_inputs" in arrays:
-        return Split(arrays[f"{name}_inputs"], arrays[f"{name}_targets"], scale)
-    parts = {part: arrays[f"{name}_{part}"] for part in ("starts", "indices", "values", "targets")}
-    return SparseSplit(**parts, features=int(arrays["features"][0]))
-
-
-def _stored(name: str, folder: Path) -> DataSet:
+def _stored(name: str, folder: Path, channels: Channels | None) -> DataSet:
     try:
-        scale = Scale(**json.loads((folder / DESCRIPTION).read_text())["scale"])
+        told = json.loads((folder / DESCRIPTION).read_text())
+        # Folders of earlier versions have one scale for both splits.
+        both = told["scales"] if "scales" in told else dict.fromkeys(("train", "test"), told["scale"])
         arrays = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
-        return make(name, arrays, scale)
+        return make(name, arrays, {split: Scale(**scale) for split, scale in both.items()}, channels)
     except UNREADABLE as error:
         line = f"{folder}: the stored data set is damaged ({reason(error)}); remove the folder and import it again"
         raise UserError(line) from None
 
 
-def _embedded() -> DataSet:
+def _embedded(channels: Channels | None) -> DataSet:
     with resources.as_file(resources.files("pmom_mpi.data") / "embedded" / "digits.npz") as path, np.load(path) as file:
         inputs, targets = file["inputs"], file["targets"]
     cut = EMBEDDED_TRAIN
     train, test = (inputs[:cut], targets[:cut]), (inputs[cut:], targets[cut:])
-    return make(EMBEDDED, dict(zip(idx.FILES, (*train, *test), strict=True)), Scale(16.0))
+    scales = dict.fromkeys(("train", "test"), Scale(16.0))
+    return make(EMBEDDED, dict(zip(idx.FILES, (*train, *test), strict=True)), scales, channels)
 
 
 def _imported() -> list[str]:

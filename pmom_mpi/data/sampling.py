@@ -66,6 +66,16 @@ class Batch:
         """The sizes of all batches of a shard of ``samples`` samples."""
         return {self.count(samples, 0), self.count(samples, -1)}
 
+    def smallest(self, samples: int) -> int:
+        """The fewest samples that a batch from a shard of ``samples`` samples has.
+
+        Examples
+        --------
+        >>> Batch(32).smallest(33), Batch(32, "replacement").smallest(33), Batch().smallest(33)
+        (1, 32, 33)
+        """
+        return min(self.sizes(samples))
+
     def rows(self, samples: int, seed: int, node: int, iteration: int) -> slice | np.ndarray:
         """Rows into a shard of ``samples`` samples: a slice, or an int64 array."""
         if self.size == "full":

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pmom_mpi.data.dataset import as_slice, target_dtype
+from pmom_mpi.data.dataset import as_slice, check_single, load_targets
+from pmom_mpi.words.room import check_room
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class SparseSplit:
         Their features, ascending within a sample.
     values : ndarray of float, shape (entries,)
     targets : ndarray, shape (samples,)
-        Class labels (integers) or real values.
+        Class indices (integers) or real values.
     features : int
         d; every index is smaller.
     """
@@ -34,6 +35,11 @@ class SparseSplit:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The axes of one sample."""
+        return (self.features,)
 
     def head(self, samples: int) -> SparseSplit:
         """The first so many samples."""
@@ -50,12 +56,14 @@ class SparseSplit:
             places = slice(int(begins[0]), int(ends[-1]))
         else:
             places = np.arange(starts[-1]) + np.repeat(begins - starts[:-1], ends - begins)
-        targets = self.targets[rows].astype(target_dtype(self.targets, dtype))
-        return starts, np.array(self.indices[places]), self.values[places].astype(dtype), targets
+        values = self.values[places]
+        check_single(values, dtype)
+        return starts, np.array(self.indices[places]), values.astype(dtype), load_targets(self.targets[rows], dtype)
 
     def load(self, rows: np.ndarray, dtype: np.dtype | type) -> tuple[np.ndarray, np.ndarray]:
         """The given samples with all their zeros, for models that are not linear: (len(rows), features)."""
         starts, indices, values, targets = self.load_sparse(rows, dtype)
+        check_room(len(rows) * self.features, dtype, f"{len(rows):,} samples of {self.features:,} features, zeros too,")
         inputs = np.zeros((len(rows), self.features), dtype)
         inputs[np.repeat(np.arange(len(rows)), np.diff(starts)), indices] = values
         return inputs, targets

@@ -1,25 +1,26 @@
 """Files of the svmlight format, which LIBSVM's data sets have: ``label index:value index:value ...`` a sample.
 
 Features are counted from 1, or from 0 in a file that has a feature 0. As LIBSVM distributes them, the test samples of
-``FILE`` are in ``FILE.t``. Compressed files (.gz, .bz2, .xz) are read as they are.
+``FILE`` are in ``FILE.t``, those of ``NAME.scale`` in ``NAME.t.scale``. Compressed files are read as they are.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from pmom_mpi.data.files import MAX_CLASSES
+from pmom_mpi.data import content
+from pmom_mpi.data.checks import check_finite, check_finite_rows
 from pmom_mpi.kernels import svmlight as kernel
 from pmom_mpi.words.errors import UserError
 
-OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+COMPRESSED = ("", ".gz", ".bz2", ".xz")
+WHOLE = float(1 << 53)
+"""Up to here float64 tells whole numbers apart."""
+LINE = 1000
+"""How much of the first line is looked at for commas."""
 SHOWN = 30
 """How many characters of a wrong token a message shows."""
 
@@ -33,11 +34,10 @@ class Text(NamedTuple):
     labels: np.ndarray
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file and, if it is there, of its test file.
+def read(path: Path, test: Path | None = None, find_test: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of a file and of its test file: ``test``, or if it is to be found the one beside it.
 
-    Labels that take two whole values, such as -1 and +1 or 1 and 2, become the classes 0 and 1 in ascending order;
-    other whole, nonnegative labels stay class labels; anything else is a real target.
+    Labels that are all whole numbers are class labels (integers), anything else is a real target.
 
     Returns
     -------
@@ -50,23 +50,46 @@ def read(path: Path) -> dict[str, np.ndarray]:
     UserError
         When a file cannot be read, or a line is not of the format; it names the line.
     """
-    test = path.with_name(f"{path.stem}.t{path.suffix}" if path.suffix in OPENERS else f"{path.name}.t")
-    texts = {"train": read_text(path)} | ({"test": read_text(test)} if test.is_file() else {})
-    train = texts["train"]
-    base = 0 if (train.indices == 0).any() else 1
-    kinds = np.unique(np.concatenate([text.labels for text in texts.values()]))
+    if test is None and find_test:
+        test = test_file(path)
+    texts = {"train": read_text(path)} | ({"test": read_text(test)} if test else {})
+    base = 0 if (texts["train"].indices == 0).any() else 1
+    whole = all((np.abs(text.labels) <= WHOLE).all() and _whole(text.labels) for text in texts.values())
     found: dict[str, np.ndarray] = {}
     for split, text in texts.items():
+        place = test if split == "test" and test else path
+        check_finite(place, "the column of labels", text.labels)
+        check_finite_rows(place, text.starts, text.indices, text.values)
         if base and (text.indices == 0).any():
             raise UserError(f"{test}: has a feature 0, but the features of {path} begin with 1")
         found |= {
             f"{split}_starts": text.starts,
             f"{split}_indices": text.indices - np.uint32(base),
             f"{split}_values": text.values,
-            f"{split}_targets": _targets(text.labels, kinds),
+            f"{split}_targets": text.labels.astype(np.int64) if whole else text.labels,
         }
     features = max(int(text.indices.max(initial=0)) for text in texts.values()) + 1 - base
     return found | {"features": np.array([features])}
+
+
+def test_file(path: Path) -> Path | None:
+    """The file beside ``path`` that holds its test samples, compressed alike, otherwise or not; None without one.
+
+    Examples
+    --------
+    >>> test_file(Path("configs/problems/digits-3-8.svm"))
+    PosixPath('configs/problems/digits-3-8.svm.t')
+    """
+    end = path.suffix if path.suffix.lower() in COMPRESSED[1:] else ""
+    plain = path.with_name(path.name.removesuffix(end))
+    inside = [plain.with_name(f"{plain.stem}.t{plain.suffix}")] if plain.suffix else []
+    bases = [plain.with_name(f"{plain.name}.t"), *inside]
+    candidates = [base.with_name(f"{base.name}{other}") for base in bases for other in (end, *COMPRESSED)]
+    return next((candidate for candidate in candidates if candidate.is_file() and candidate != path), None)
+
+
+def _whole(numbers: np.ndarray) -> bool:
+    return bool((numbers == np.rint(numbers)).all())
 
 
 def read_text(path: Path) -> Text:
@@ -95,11 +118,7 @@ def read_text(path: Path) -> Text:
 
 
 def _bytes(path: Path) -> np.ndarray:
-    try:
-        with OPENERS.get(path.suffix, open)(path, "rb") as file:  # type: ignore[operator]
-            text = file.read()
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{path}: cannot read: {getattr(error, 'strerror', None) or error}") from None
+    text = content.read_text(path)
     return np.frombuffer(text if text.endswith(b"\n") else text + b"\n", np.uint8)
 
 
@@ -116,15 +135,14 @@ def _wrong(path: Path, text: np.ndarray, place: int, expected: str) -> UserError
     words = text[place : place + SHOWN + 1].tobytes().split()
     token = words[0].decode("utf-8", "replace") if words else ""
     shown = token if len(token) <= SHOWN else f"{token[:SHOWN]}..."
+    if shown.partition(":")[0].isdecimal() and ":" in shown and expected == "index:value":
+        expected = f"an index of at most {kernel.MAX_INDEX:,}"
+    if line == 1 and b"," in text[:LINE].tobytes().split(b"\n")[0]:
+        return UserError(
+            f"{path}: this looks like CSV, which is not read; write numpy.savez('data.npz', x_train=x, y_train=y)"
+        )
+    if place and text[place - 1] == kernel.COLON and text[place] <= kernel.SPACE:
+        return UserError(f"{path}:{line}: expected {expected} right behind the colon, without a blank")
     return UserError(
         f"{path}:{line}: expected {expected}, not {shown!r}; a line is 'label index:value index:value ...'"
     )
-
-
-def _targets(labels: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Class labels or real targets, by which labels there are in all."""
-    if (kinds != np.rint(kinds)).any():
-        return labels
-    if len(kinds) == 2:
-        return np.searchsorted(kinds, labels)
-    return labels.astype(np.int64) if kinds[0] >= 0 and kinds[-1] < MAX_CLASSES else labels

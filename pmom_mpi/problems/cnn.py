@@ -10,90 +10,22 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from pmom_mpi.kernels.convolution import bias_relu_pool, bias_relu_pool_backward, fold, unfold
 from pmom_mpi.kernels.layers import add_l2
+from pmom_mpi.networks.convolution import TILE, Convolution, cut
+from pmom_mpi.networks.dense import DIVERGING, DenseLayers
 from pmom_mpi.networks.initialize import initialize
+from pmom_mpi.networks.stacked import dense_layout
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.finite_sum import FiniteSum
-from pmom_mpi.problems.mlp import MLP, Initialization, Weight, Width
+from pmom_mpi.problems.mlp import Initialization, Weight, Width
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
-
-TILE = 16
-"""Samples that go through the network at once: their unfolded images stay near the core, however large the batch."""
-
-_DIVERGING = np.errstate(over="ignore", invalid="ignore")
 
 
 def _odd(kernel: int) -> int:
     if kernel % 2 == 0:
         raise ValueError("must be odd, so that an image keeps its size")
     return kernel
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One convolution with its ReLU and pooling, and its memory for a tile.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Channels, height and width of the images that come in.
-    out : int
-        Channels of the images that go out; they are half as high and wide.
-    kernel : int
-    columns, z, pooled, winner : ndarray
-        Flat; `views` cuts them to the number of samples.
-    """
-
-    shape: tuple[int, int, int]
-    out: int
-    kernel: int
-    columns: np.ndarray
-    z: np.ndarray
-    pooled: np.ndarray
-    winner: np.ndarray
-
-    @classmethod
-    def make(cls, shape: tuple[int, int, int], out: int, kernel: int, dtype: np.dtype) -> Stage:
-        channels, height, width = shape
-        pixels, pooled = TILE * height * width, out * TILE * (height // 2) * (width // 2)
-        return cls(
-            shape, out, kernel, np.empty(channels * kernel**2 * pixels, dtype), np.empty(out * pixels, dtype),
-            np.empty(pooled, dtype), np.empty(pooled, np.uint8),
-        )  # fmt: skip
-
-    def views(self, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """columns (in * kernel^2, pixels), z, pooled and winner (channels, samples, height, width)."""
-        channels, height, width = self.shape
-        images, small = (self.out, samples, height, width), (self.out, samples, height // 2, width // 2)
-        columns = (channels * self.kernel**2, samples * height * width)
-        return (
-            _cut(self.columns, columns), _cut(self.z, images), _cut(self.pooled, small), _cut(self.winner, small)
-        )  # fmt: skip
-
-    def forward(self, images: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        """What comes out of ``images`` (channels, samples, height, width)."""
-        columns, z, pooled, winner = self.views(images.shape[1])
-        unfold(images, self.kernel, columns)
-        np.matmul(weight.reshape(self.out, -1), columns, out=z.reshape(self.out, -1))
-        bias_relu_pool(z, bias, pooled, winner)
-        return pooled
-
-    def backward(
-        self, delta: np.ndarray, weight: np.ndarray, gradients: tuple[np.ndarray, np.ndarray], images: np.ndarray | None
-    ) -> None:
-        """From the derivative with respect to what came out, write the gradients of weight and bias.
-
-        ``images`` becomes the derivative with respect to what came in; None when nobody needs it.
-        """
-        columns, z, _, winner = self.views(delta.shape[1])
-        bias_relu_pool_backward(delta, winner, z, gradients[1])
-        dz = z.reshape(self.out, -1)
-        np.matmul(dz, columns.T, out=gradients[0].reshape(self.out, -1))
-        if images is not None:
-            np.matmul(weight.reshape(self.out, -1).T, dz, out=columns)
-            fold(columns, self.kernel, images)
 
 
 @dataclass
@@ -122,6 +54,7 @@ class CNN(FiniteSum):
         The weight of 1/2 |x|^2 beside the loss.
     """
 
+    learns = "classes"
     channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (16, 32)
     kernel: Annotated[int, Field(ge=1), AfterValidator(_odd)] = 5
     hidden: tuple[Width, ...] = (128,)
@@ -131,7 +64,7 @@ class CNN(FiniteSum):
 
     def setup(self, context: Context) -> None:
         if context.data is not None:
-            self._sample_shape = context.data.train.inputs.shape[1:]
+            self._sample_shape = context.data.image_shape()
         super().setup(context)
         self.allocate(context.dtype)
 
@@ -150,10 +83,10 @@ class CNN(FiniteSum):
                 f"problem.channels: {len(self.channels)} halvings leave nothing of {self._shapes[0][1]} x "
                 f"{self._shapes[0][2]} pixels; use fewer convolutions"
             )
-        self._head = MLP(self.hidden)
-        self._head.layout = self._head.shape(math.prod(shape), classes)
+        assert classes is not None, "FiniteSum.setup has looked"
+        self._head_layout = dense_layout((math.prod(shape), *self.hidden, classes))
         self._dense = sum(math.prod(s) for s in shapes)
-        return Layout((*names, *self._head.layout.names), (*shapes, *self._head.layout.shapes))
+        return Layout((*names, *self._head_layout.names), (*shapes, *self._head_layout.shapes))
 
     def _input_shape(self, features: int) -> tuple[int, int, int]:
         shape: tuple[int, ...] = self.image or self._sample_shape
@@ -170,9 +103,9 @@ class CNN(FiniteSum):
 
     def allocate(self, dtype: np.dtype) -> None:
         """All buffers, for a tile of samples."""
-        self._head.allocate(dtype)
+        self._head = DenseLayers(self._head_layout, dtype)
         self._stages = [
-            Stage.make(shape, out, self.kernel, dtype)
+            Convolution.make(shape, out, self.kernel, dtype)
             for shape, out in zip(self._shapes[:-1], self.channels, strict=True)
         ]
         features = math.prod(self._shapes[-1])
@@ -183,7 +116,7 @@ class CNN(FiniteSum):
     def initial_point(self) -> np.ndarray:
         return initialize(self.init, self.layout, self.context.seed, self.context.dtype)
 
-    @_DIVERGING
+    @DIVERGING
     def batch_gradient(
         self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray, out: np.ndarray
     ) -> tuple[float, float]:
@@ -203,12 +136,12 @@ class CNN(FiniteSum):
             loss += 0.5 * self.l2 * add_l2(x, x.dtype.type(self.l2), out)
         return loss, accuracy
 
-    @_DIVERGING
+    @DIVERGING
     def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
         """Summed loss (the l2 term once a sample) and the number of samples classified correctly."""
         loss = correct = 0.0
         for tile in _tiles(len(targets)):
-            found = self._head.batch_evaluate(x[self._dense :], self._forward(x, inputs[tile]), targets[tile])
+            found = self._head.sums(x[self._dense :], self._forward(x, inputs[tile]), targets[tile])
             loss, correct = loss + found[0], correct + found[1]
         if self.l2:
             loss += len(targets) * 0.5 * self.l2 * float(np.dot(x, x))
@@ -234,7 +167,7 @@ class CNN(FiniteSum):
         """What the dense layers see of a tile: (samples, features)."""
         tensors = self.layout.views(x)
         channels, height, width = self._shapes[0]
-        images = _cut(self._images, (channels, len(inputs), height, width))
+        images = cut(self._images, (channels, len(inputs), height, width))
         images[...] = inputs.reshape(len(inputs), *self._shapes[0]).transpose(1, 0, 2, 3)
         for place, stage in enumerate(self._stages):
             images = stage.forward(images, tensors[2 * place], tensors[2 * place + 1])
@@ -246,8 +179,3 @@ class CNN(FiniteSum):
 def _tiles(samples: int) -> Iterator[slice]:
     for start in range(0, samples, TILE):
         yield slice(start, min(start + TILE, samples))
-
-
-def _cut(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The beginning of a flat buffer as an array of this shape."""
-    return flat[: math.prod(shape)].reshape(shape)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from pmom_mpi.networks.dense import grown
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.metrics import ACCURACY, LOSS
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.report import Metric
+
+Learns = Literal["classes", "numbers", "either"]
 
 EVALUATION_ROWS = 1000
 """Test samples in one evaluation chunk: the unit that ranks share out, so sums do not depend on their number."""
@@ -25,6 +28,10 @@ class FiniteSum:
 
     metrics: tuple[Metric, ...] = (LOSS, ACCURACY)
     evaluation: ClassVar[tuple[Metric, ...]] = (LOSS, ACCURACY)
+    learns: Learns = "either"
+    """What targets are: indices of ``classes``, at least 2; the file's own ``numbers``, in the run's type; or indices
+    where the data has integer labels, else numbers."""
+
     context: Context
     layout: Layout
     chunks: int
@@ -65,6 +72,12 @@ class FiniteSum:
         empty = [node for node, rows in enumerate(context.shards) if len(rows) == 0]
         if empty:
             raise UserError(f"data: the partition leaves node {empty[0]} without samples; use fewer nodes")
+        if self.learns == "classes" and (data.classes is None or data.classes < 2):
+            raise UserError(
+                f"problem: classification needs data with at least 2 classes, but {data.what_targets_are()}"
+            )
+        if self.learns != "numbers":
+            data.check_labels()
         self.context = context
         self.layout = self.shape(data.train.features, data.classes)
         self.chunks = -(-len(data.test) // EVALUATION_ROWS) if data.test is not None else 0
@@ -121,14 +134,6 @@ class FiniteSum:
 
     def _load(self, split: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         inputs, targets = split.load(rows, self.context.dtype)
-        classes = self.context.data.classes
-        # Kernels index by the target unchecked.
-        if classes is not None and len(targets) and not (0 <= targets.min() and targets.max() < classes):
-            wrong = targets.min() if targets.min() < 0 else targets.max()
-            raise UserError(f"data: label {wrong} is outside 0..{classes - 1}, the labels of {classes} classes")
+        if self.learns == "numbers":
+            targets = self.context.data.numbers(targets).astype(self.context.dtype)
         return inputs, targets
-
-
-def grown(buffer: np.ndarray, rows: int) -> np.ndarray:
-    """``buffer`` if it has so many rows, else a new one that has; contents are undefined."""
-    return buffer if len(buffer) >= rows else np.empty((rows, *buffer.shape[1:]), buffer.dtype)

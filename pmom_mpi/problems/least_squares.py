@@ -10,6 +10,7 @@ from pmom_mpi.kernels.regression import SQUARED
 from pmom_mpi.problems.linear import MAX_SPECTRUM, Constants, Convex, Labels, Period, Weight
 from pmom_mpi.problems.rows import Finite, Loss
 from pmom_mpi.problems.synthetic import Made
+from pmom_mpi.words.errors import UserError
 
 REFINEMENTS = 3
 """Steps of iterative refinement after the normal equations."""
@@ -42,6 +43,8 @@ class LeastSquares(Convex):
         if f.dimension > MAX_SPECTRUM:
             return super().examine(f)
         values, vectors = np.linalg.eigh(f.gram_matrix())
+        if values[-1] <= 0 and self.l2 == 0:
+            raise UserError("data: all inputs are zero, so f does not depend on x")
         # Rounding the samples to the run's type turns zeros into about its epsilon squared.
         epsilon = np.finfo(self.context.dtype).eps
         zero = values <= values[-1] * f.dimension * max(np.finfo(np.float64).eps, float(epsilon) ** 2)

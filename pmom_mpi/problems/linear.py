@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
+from pmom_mpi.data.dataset import DataSet
 from pmom_mpi.kernels import regression
 from pmom_mpi.kernels.layers import add_l2
 from pmom_mpi.problems.base import Context
@@ -20,13 +21,17 @@ from pmom_mpi.problems.synthetic import Made
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.report import Metric
+from pmom_mpi.words.room import check_room
 from pmom_mpi.words.streams import Stream, generator
 
 MAX_SPECTRUM = 1024
 """Up to this dimension all eigenvalues are computed; beyond it only the largest."""
 
+VECTORS = 4
+"""x, its gradient, the server's momentum and average: the least that a run holds."""
+
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Labels = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Labels = Annotated[tuple[int, ...], Field(min_length=1)]
 Period = Annotated[int, Field(ge=1)]
 
 
@@ -101,13 +106,19 @@ class LinearModel:
         """What is known of any samples, of training and test."""
         return (LOSS, ACCURACY) if self.accurate else (LOSS,)
 
-    def targets(self, labels: np.ndarray, classes: int | None) -> np.ndarray:
-        """y of a data set's targets: real ones as they are, labels as numbers, or +-1 where ``positive`` says so."""
+    def check_targets(self, data: DataSet) -> None:
+        """Raise `UserError` when the data's targets are not such as this model learns."""
         if self.positive is not None:
-            if classes is None:
-                raise UserError("problem.positive: names class labels, but the targets of this data are real")
-            return np.where(np.isin(labels, self.positive), 1, -1)
-        return labels
+            data.check_labels()
+            self._places = data.places("problem.positive", self.positive)
+            if len(set(self.positive)) == data.classes:
+                raise UserError(
+                    f"problem.positive: {list(self.positive)} are all labels there are; leave out those that are -1"
+                )
+
+    def targets(self, loaded: np.ndarray, data: DataSet) -> np.ndarray:
+        """y of a data set's targets: the file's numbers, or +-1 where ``positive`` says which labels are +1."""
+        return data.numbers(loaded) if self.positive is None else np.where(np.isin(loaded, self._places), 1, -1)
 
     def synthetic_targets(self, predictions: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """y of made samples."""
@@ -122,6 +133,8 @@ class LinearModel:
             dimension, test = self.synthetic.dimension, None  # type: ignore[union-attr]
         else:
             dimension, test = context.data.train.features, context.data.test
+            self.check_targets(context.data)
+        check_room(VECTORS * dimension, context.dtype, f"{VECTORS} vectors of d = {dimension:,} numbers")
         self.layout = Layout.flat(dimension)
         self.chunks = -(-len(test) // EVALUATION_ROWS) if test is not None else 0
         self._shards = {node: self.shard(node) for node in context.hosted}
@@ -140,8 +153,8 @@ class LinearModel:
         return self._load(context.data.train, context.shards[node])
 
     def _load(self, split: object, rows: np.ndarray) -> Shard:
-        samples, labels = load(split, rows, self.context.dtype)
-        return samples, self.targets(labels, self.context.data.classes).astype(self.context.dtype)
+        samples, loaded = load(split, rows, self.context.dtype)
+        return samples, self.targets(loaded, self.context.data).astype(self.context.dtype)
 
     def initial_point(self) -> np.ndarray:
         """The origin."""

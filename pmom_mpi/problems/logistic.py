@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pmom_mpi.data.dataset import DataSet, shown
 from pmom_mpi.kernels.regression import LOGISTIC, add_bounded_penalty
 from pmom_mpi.problems.linear import Constants, Convex, Labels, LinearModel, Period, Weight
 from pmom_mpi.problems.rows import Finite, Loss
@@ -27,14 +28,19 @@ class TwoClasses(LinearModel):
     def loss(self) -> Loss:
         return Loss(LOGISTIC)
 
-    def targets(self, labels: np.ndarray, classes: int | None) -> np.ndarray:
-        """y = +1 for the classes in ``positive``, of two classes for class 1."""
-        if self.positive is None and classes != 2:
-            found = "real targets" if classes is None else f"{classes} classes"
-            raise UserError(
-                f"problem.positive: list the classes that are +1, the others being -1; the data has {found}"
-            )
-        return super().targets(labels, classes) if self.positive is not None else np.where(labels == 1, 1, -1)
+    def check_targets(self, data: DataSet) -> None:
+        """Two classes, or ``positive`` says which of them are +1."""
+        data.check_labels()
+        if self.positive is None and data.classes != 2:
+            found = data.what_targets_are()
+            if data.labels is not None and len(data.labels) > 2:
+                found = f"the data has {data.classes} classes, {shown(data.labels)}"
+            raise UserError(f"problem.positive: list the labels that are +1, the others being -1; {found}")
+        super().check_targets(data)
+
+    def targets(self, loaded: np.ndarray, data: DataSet) -> np.ndarray:
+        """y = +1 for the labels in ``positive``, of two classes for the larger label."""
+        return super().targets(loaded, data) if self.positive is not None else np.where(loaded == 1, 1, -1)
 
     def synthetic_targets(self, predictions: np.ndarray, noise: np.ndarray) -> np.ndarray:
         return np.where(predictions + noise > 0, 1.0, -1.0)
@@ -50,7 +56,7 @@ class Logistic(TwoClasses, Convex):
     Parameters
     ----------
     positive : list of int, optional
-        The classes that are +1; the others are -1. May be left out for two classes: class 1 is.
+        The labels, as in the file, that are +1; the others are -1. May be left out for two: the larger one is +1.
     synthetic : Synthetic, optional
         Samples that are made, in place of a data section; their y are signs.
     """

@@ -26,8 +26,6 @@ from pmom_mpi.problems.metrics import ACCURACY, LOSS, after
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric
 
-Label = Annotated[int, Field(ge=0)]
-
 
 @dataclass(frozen=True)
 class Pool:
@@ -66,7 +64,7 @@ class MAMLClasses(MAML):
     ways : int
         N.
     held_out : tuple of int
-        Classes that no node trains on.
+        Labels, as in the file, of classes that no node trains on.
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = (LOSS, ACCURACY)
@@ -76,7 +74,7 @@ class MAMLClasses(MAML):
     loss = CrossEntropy()
 
     ways: Annotated[int, Field(ge=2)] = 5
-    held_out: tuple[Label, ...] = ()
+    held_out: tuple[int, ...] = ()
     estimate: Estimate = "exact"
     inner_batch: Count | None = None
     tasks: Count = 8
@@ -94,13 +92,13 @@ class MAMLClasses(MAML):
 
     def setup(self, context: Context) -> None:
         data = context.data
-        if data is None or data.classes is None:
-            raise UserError("problem: few-shot tasks are made of labelled samples; add such a data section")
+        if data is None:
+            raise UserError("problem: few-shot tasks are made of labelled samples; add a data section")
+        if data.classes is None:
+            raise UserError(f"problem: few-shot tasks are made of labelled samples, but {data.what_targets_are()}")
         if getattr(context.batch, "size", None) not in (None, "full"):
             raise UserError(f"gradient.batch: {context.batch.size} means nothing here; use problem.tasks")
-        wrong = [label for label in self.held_out if label >= data.classes]
-        if wrong:
-            raise UserError(f"problem.held_out: {wrong[0]} is not one of the classes 0..{data.classes - 1}")
+        self._held_out = data.places("problem.held_out", self.held_out)
         super().setup(context)
         if data.test is None:
             self.chunks = 0
@@ -113,7 +111,7 @@ class MAMLClasses(MAML):
     def unseen(self, random: np.random.Generator, count: int) -> Tasks:
         if self._unseen is None:  # loaded at its first use: only ranks that evaluate hold it
             test = self.context.data.test
-            keep = np.isin(test.targets, self.held_out) if self.held_out else np.ones(len(test), bool)
+            keep = np.isin(test.targets, self._held_out) if self.held_out else np.ones(len(test), bool)
             self._unseen = self._pool(test, np.flatnonzero(keep), "the test split (problem.held_out)")
         return self._unseen.tasks(random, count, self.ways, self.shots, self.queries)
 
@@ -125,7 +123,7 @@ class MAMLClasses(MAML):
 
     def _node_pool(self, node: int) -> Pool:
         rows, train = self.context.shards[node], self.context.data.train
-        return self._pool(train, rows[~np.isin(train.targets[rows], self.held_out)], f"node {node}")
+        return self._pool(train, rows[~np.isin(train.targets[rows], self._held_out)], f"node {node}")
 
     def _pool(self, split: Any, rows: np.ndarray, owner: str) -> Pool:
         """The classes with enough samples; raises `UserError` when they are fewer than ``ways``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.problems.base import Context
-from pmom_mpi.problems.finite_sum import FiniteSum
+from pmom_mpi.problems.finite_sum import FiniteSum, Learns
 from pmom_mpi.problems.metrics import ACCURACY, LOSS
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
@@ -23,10 +24,12 @@ try:
 except ImportError:
     raise UserError("problem.kind: torch needs PyTorch, not installed here: pip install 'pmom-mpi[torch]'") from None
 
+from pmom_mpi.problems.torch_rehearsal import Loss, materialise, rehearse, squared_error
 from pmom_mpi.problems.torch_statistics import RunningStatistics
 
 Positive = Annotated[int, Field(gt=0)]
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+REHEARSED = 4
+"""Samples that go through the module at set-up, or the smallest batch if it has fewer."""
 Augment = Callable[[torch.Tensor, np.random.Generator], torch.Tensor]
 
 
@@ -47,10 +50,11 @@ class TorchModel(FiniteSum):
     arguments : dict
         What the factory is called with, by name.
     loss : str
-        ``cross_entropy`` (also reports the accuracy), ``mse_loss``, or ``module:function``, which makes the batch's
-        mean loss, a scalar tensor, of the module's outputs and the targets.
+        ``cross_entropy`` (also reports the accuracy), ``mse_loss`` (targets are the file's numbers, and outputs of
+        another shape with as many numbers are taken), or ``module:function``, which makes the batch's mean loss, a
+        scalar tensor, of what the module returns and the targets (indices of classes where the data has labels).
     input_shape : tuple of int, optional
-        Of one sample; else samples are vectors.
+        Of one sample, channels first; else samples are vectors.
     augment : str, optional
         ``flip``, or ``module:function``, which makes new inputs of a training batch and a ``numpy.random.Generator``.
     device : str
@@ -64,11 +68,16 @@ class TorchModel(FiniteSum):
     augment: str | None = None
     device: str = "cpu"
 
+    @property
+    def learns(self) -> Learns:  # type: ignore[override]
+        return LEARNS.get(self.loss, "either")
+
     def shape(self, features: int, classes: int | None) -> Layout:
         if self.input_shape is not None and int(np.prod(self.input_shape)) != features:
             raise UserError(f"problem.input_shape: {list(self.input_shape)} is not made of {features} features")
-        if self.loss == "cross_entropy" and classes is None:
-            raise UserError("problem.loss: cross_entropy needs data with classes; mse_loss takes real targets")
+        if self.input_shape is not None and len(self.input_shape) == 3:
+            self.context.data.image_shape()  # refuses channels that seem to be last
+        self._classes = classes if self.loss == "cross_entropy" else None
         named = [(name, tuple(parameter.shape)) for name, parameter in self._trainable.items()]
         return Layout(tuple(name for name, _ in named), tuple(shape for _, shape in named))
 
@@ -93,6 +102,9 @@ class TorchModel(FiniteSum):
         self.state, self.share = self._statistics.state, self._statistics.share
         self._gradients = torch.empty(self._start.size, dtype=torch.from_numpy(self._start).dtype, device=self._device)
         super().setup(context)
+        self._writes = True  # what a rank without nodes does not find out costs it a copy
+        if len(context.hosted):
+            self._rehearse()
 
     def initial_point(self) -> np.ndarray:
         """The parameters that the factory made."""
@@ -100,6 +112,8 @@ class TorchModel(FiniteSum):
 
     def gradient(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> tuple[float, ...]:
         inputs, targets = self._tensors(*self.batch(node, iteration))
+        if self._writes:
+            inputs = inputs.clone()
         if self._augment:
             inputs = self._augment(inputs, generator(self.context.seed, Stream.AUGMENTATION, node, iteration))
         torch.manual_seed(int(key(self.context.seed, Stream.DROPOUT, node, iteration)))
@@ -122,11 +136,26 @@ class TorchModel(FiniteSum):
     @torch.no_grad()
     def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
         features, wanted = self._tensors(inputs, targets)
+        if self._writes:
+            features = features.clone()
         self._place(x)
         self._module.eval()
         with self._statistics.evaluating():
             outputs = self._module(features)
         return self._sums(self._loss(outputs, wanted), outputs, wanted)
+
+    def _rehearse(self) -> None:
+        """A few samples through a copy of the module and back: what is wrong with it comes out here.
+
+        Also finds out whether the module writes into its inputs, which are views of the shard.
+        """
+        sizes = {node: self.context.batch.smallest(len(self.context.shards[node])) for node in self.context.hosted}
+        node = min(sizes, key=lambda node: sizes[node])
+        rows = self.context.shards[node][: min(sizes[node], REHEARSED)]
+        inputs, targets = self._tensors(*self._load(self.context.data.train, rows))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self._writes = rehearse(self.loss, self._loss, copy.deepcopy(self._module), inputs, targets, self._classes)
 
     def _make(self, context: Context) -> torch.nn.Module:
         factory = chosen("problem.model", self.model, {})
@@ -136,6 +165,8 @@ class TorchModel(FiniteSum):
                 module = factory(**self.arguments)
             except TypeError as error:
                 raise UserError(f"problem.arguments: {self.model} cannot be called with them: {error}") from None
+            if isinstance(module, torch.nn.Module) and context.data is not None:
+                materialise(module, self.input_shape or (context.data.train.features,))
         if not isinstance(module, torch.nn.Module):
             raise UserError(f"problem.model: {self.model} makes a {type(module).__name__}, not a torch.nn.Module")
         if not any(tensor.requires_grad for tensor in module.parameters()):
@@ -170,10 +201,8 @@ def flip(inputs: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
     return torch.where(chosen.view(-1, *[1] * (inputs.dim() - 1)), inputs.flip(-1), inputs)
 
 
-LOSSES: dict[str, Loss] = {
-    "cross_entropy": torch.nn.functional.cross_entropy,
-    "mse_loss": torch.nn.functional.mse_loss,
-}
+LOSSES: dict[str, Loss] = {"cross_entropy": torch.nn.functional.cross_entropy, "mse_loss": squared_error}
+LEARNS: dict[str, Learns] = {"cross_entropy": "classes", "mse_loss": "numbers"}
 AUGMENTS: dict[str, Augment] = {"flip": flip}
 
 

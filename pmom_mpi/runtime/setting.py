@@ -16,7 +16,7 @@ from pmom_mpi.bias.clipping import sample_clip
 from pmom_mpi.bias.compose import warnings
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config, places
-from pmom_mpi.data import divide, heterogeneity, open_dataset
+from pmom_mpi.data import describe, divide, heterogeneity, open_dataset
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
 from pmom_mpi.method.errands import Evaluation
@@ -59,7 +59,7 @@ class Source:
         path = places.find(config)
         folder = path.resolve().parent
         raw = configs.amend(configs.load(path), overrides, output)
-        return cls(places.look_beside(raw, folder), str(config), [str(Path.cwd()), str(folder)])
+        return cls(raw, str(config), [str(Path.cwd()), str(folder)])
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Setting:
     def _load(cls, ranks: Ranks, source: Source, nodes: range | None) -> Setting:
         configs.allow_modules(source.folders)
         config = configs.from_raw(source.raw, source.name)
-        problem = config.problem
+        problem = config.make_problem()
         with blame(source.name):
             if ranks.workers > config.nodes:
                 raise UserError(f"nodes: {config.nodes} cannot occupy {ranks.workers} workers; start fewer ranks")
@@ -196,6 +196,8 @@ def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
         f"momentum: {checked.momentum}",
         f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if os.path.exists(checked.output) else ""),
     ]
+    if checked.data is not None:
+        lines += describe(open_dataset(checked.data))
     lines += [f"data: {name} = {value:.4g}" for name, value in setting.facts.items()]
     return lines + setting.warnings
 

@@ -117,6 +117,9 @@ def unknown(where: str, name: str, known: typing.Iterable[str]) -> str:
     """The line for an unknown key, with the nearest known one."""
     known = list(known)
     path = f"{where}.{name}" if where else name
+    key, colon, _ = name.partition(":")
+    if colon and key in known:
+        return f"{path}: YAML wants a blank after the colon: '{key}: {name[len(key) + 1 :] or 'value'}'"
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known) or 'no keys'}"
     return f"{path}: unknown key; {hint}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import subprocess
@@ -120,6 +121,13 @@ def test_the_verdict_is_given_where_asked_for_or_where_compression_does_not_pay(
     assert "pays on links slower than" in shown(run) and "costs" in shown(run)
     dense = read.load(files[2])
     assert "pays on" not in shown(dense), "nothing was compressed"
+
+
+def test_a_run_file_is_read_without_a_lock(files):
+    """As on file systems that have none."""
+    with open(files[0], "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert read.load(files[0]).iterations == 5 and np.isfinite(read.load(files[0]).model()).all()
 
 
 def test_bits_are_the_bytes_of_the_payloads(files):

@@ -61,7 +61,7 @@ CLIP = {"kind": "clip_per_sample", "tau": 0.5}
 def test_a_multiplier_goes_by_the_batch_that_there_is():
     """digits has 1500 training samples, 375 a node: the last of an epoch's four batches holds 75."""
     part = preparation.ready(PRIVATE | {"bias": [CLIP, {"kind": "gaussian_noise", "multiplier": 20.0}]})
-    problem, sizes = part.config.problem, [100, 100, 100, 75]
+    problem, sizes = part.problem, [100, 100, 100, 75]
     x, gradient = problem.initial_point(), np.empty(problem.layout.dimension, np.float32)
     for k, size in enumerate(2 * sizes):
         rows = part.config.gradient.rows(375, 0, 1, k)

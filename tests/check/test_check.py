@@ -102,3 +102,19 @@ def test_built_in_problem(tmp_path):
     (tmp_path / "mlp.yaml").write_text(yaml.safe_dump(raw))
     findings = check(tmp_path / "mlp.yaml")
     assert not bad(findings) and np.isin("finite differences", [finding.what for finding in findings])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_tensor_of_one_element(tmp_path, sign):
+    """Its random direction and its gradient's may cancel."""
+    x = np.random.default_rng(0).standard_normal((40, 1))
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=sign * 3 * x[:, 0])
+    raw = {
+        "iterations": 1, "step_size": 0.1, "problem": {"kind": "least_squares"},
+        "data": {"name": str(tmp_path / "own.npz"), "nodes": 3},
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(raw))
+    findings = check(tmp_path / "own.yaml")
+    assert not bad(findings)
+    (text,) = (finding.text for finding in findings if finding.what == "finite differences")
+    assert "nan" not in text

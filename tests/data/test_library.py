@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from idx_files import idx_bytes
 
-from pmom_mpi.data import DataSpec, get_dataset, import_dataset, list_datasets, open_dataset, partition
+from pmom_mpi.data import DataSpec, divide, get_dataset, import_dataset, list_datasets, open_dataset
 from pmom_mpi.data.dataset import Scale
 from pmom_mpi.data.idx import FILES
 from pmom_mpi.data.known import KNOWN, Known
@@ -66,7 +66,7 @@ def test_digits_are_in_the_package():
 def test_limit_uses_the_first_samples():
     data = open_dataset(DataSpec("digits", 4, limit=30))
     assert (len(data.train), len(data.test)) == (30, 297)
-    assert np.array_equal(np.concatenate(partition(DataSpec("digits", 4), data.train.targets, 0)), np.arange(30))
+    assert np.array_equal(np.concatenate(divide(DataSpec("digits", 4), data.train.targets, 0)), np.arange(30))
 
 
 def test_a_name_goes_before_a_folder(tmp_path, monkeypatch):
@@ -229,6 +229,6 @@ def test_mnist():
     data = open_dataset(DataSpec("mnist", 100))
     assert (len(data.train), len(data.test), data.train.features, data.classes) == (60000, 10000, 784, 10)
     assert data.train.targets[:5].tolist() == [5, 0, 4, 1, 9]
-    inputs, _ = data.train.load(partition(DataSpec("mnist", 100), data.train.targets, 0)[99], np.float32)
+    inputs, _ = data.train.load(divide(DataSpec("mnist", 100), data.train.targets, 0)[99], np.float32)
     assert inputs.shape == (600, 784)
     assert inputs.min() == (np.float32(0) - np.float32(0.1307)) / np.float32(0.3081)

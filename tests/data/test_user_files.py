@@ -63,8 +63,6 @@ def test_bytes_that_are_zero_and_one_stay(tmp_path):
         ({"x_train": np.zeros(12)}, "must be"),
         ({"x_train": np.zeros((12, 0))}, "not empty"),
         ({"x_train": np.zeros((12, 4), complex)}, "must be numbers"),
-        ({"y_train": np.arange(12) - 1}, "label -1"),
-        ({"y_train": np.arange(12) * 10**8}, "store real targets as floats"),
         ({"x_test": np.zeros((5, 3))}, r"x_train \(4, 4\) and x_test \(3,\) differ"),
         ({"y_test": np.zeros(5)}, "make them alike"),
     ],
@@ -90,7 +88,7 @@ def test_files_that_are_none(tmp_path, suffix, content):
 
 def test_one_array_is_no_archive(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(UserError, match=r"not an \.npz file"):
+    with pytest.raises(UserError, match="one array"):
         read_arrays((tmp_path / "one.npy").rename(tmp_path / "one.npz"))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from pmom_mpi.data import DataSet
 from pmom_mpi.problems.base import Context
 
 
@@ -20,6 +21,10 @@ class ArraySplit:
     def features(self):
         return self.inputs.shape[1]
 
+    @property
+    def sample_shape(self):
+        return self.inputs.shape[1:]
+
     def __len__(self):
         return len(self.targets)
 
@@ -29,17 +34,13 @@ class ArraySplit:
 
 
 @dataclass
-class ArrayData:
-    train: ArraySplit
-    test: ArraySplit | None
-    classes: int | None
-
-
-@dataclass
 class Sampling:
     """The whole shard, or ``size`` rows drawn without replacement."""
 
     size: int | str
+
+    def smallest(self, count):
+        return count if self.size == "full" else self.size
 
     def rows(self, count, seed, node, iteration):
         if self.size == "full":
@@ -57,7 +58,10 @@ def make_data():
         def split(count):
             return ArraySplit(rng.standard_normal((count, features)), rng.integers(classes, size=count))
 
-        return ArrayData(split(samples), split(tests) if tests else None, classes)
+        train, test = split(samples), split(tests) if tests else None
+        if test is not None:  # no label that training has not
+            test.targets[~np.isin(test.targets, train.targets)] = train.targets[0]
+        return DataSet("made", train, test, np.arange(classes))
 
     return make
 

@@ -1,5 +1,7 @@
 """Convolutional networks: gradients, tiles, precision, not-a-number, PyTorch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -106,7 +108,7 @@ def test_float32_close_to_float64(make_data, make_context):
 
 def test_evaluation_is_the_loss_of_the_gradient(make_data, make_context):
     data = make_data(samples=TILE + 5, features=16)
-    data.test = data.train
+    data = replace(data, test=data.train)
     problem = ready(CNN(**SMALL, l2=0.1), make_context(data))
     x = point(problem)
     x.setflags(write=False)

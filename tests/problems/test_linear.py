@@ -1,10 +1,12 @@
 """Linear models: gradients, constants, and f(x) - f* against what is known otherwise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize
 
-from pmom_mpi.data import Batch
+from pmom_mpi.data import Batch, DataSet
 from pmom_mpi.data.sparse import SparseSplit
 from pmom_mpi.problems.base import Context
 from pmom_mpi.problems.least_squares import LeastSquares
@@ -172,11 +174,9 @@ def test_phase_retrieval_finds_the_vector(ready):
     assert ready(PhaseRetrieval(Synthetic(noise=0.1))).minimum is None
 
 
-class Data:
-    """A data set of two classes, its training samples given."""
-
-    def __init__(self, train, test=None, classes=2):
-        self.train, self.test, self.classes = train, test, classes
+def Data(train, test=None):
+    """A data set of two classes, its samples given."""
+    return DataSet("made", train, test, np.arange(2))
 
 
 def sparse_split(samples=60, features=30, seed=0):
@@ -193,10 +193,10 @@ class Densely:
     """The same samples with all their zeros."""
 
     def __init__(self, split):
-        self.load, self.features, self.length = split.load, split.features, len(split)
+        self.load, self.features, self.targets = split.load, split.features, split.targets
 
     def __len__(self):
-        return self.length
+        return len(self.targets)
 
 
 @pytest.mark.parametrize("make", [LeastSquares, Logistic, NonconvexLogistic, RobustRegression])
@@ -264,9 +264,10 @@ def test_classes(make_data, ready):
     problem = ready(LeastSquares(positive=(1, 3)), data=data, shards=shards)
     assert np.array_equal(problem._shards[1][1], np.where(np.isin(data.train.targets[8:16], (1, 3)), 1, -1))
     assert np.array_equal(ready(LeastSquares(), data=data, shards=shards)._shards[1][1], data.train.targets[8:16])
-    with pytest.raises(UserError, match=r"problem\.positive: list the classes .* the data has 4 classes"):
+    with pytest.raises(UserError, match=r"problem\.positive: list the labels .* the data has 4 classes"):
         ready(Logistic(), data=data, shards=shards)
-    data.classes = None
+    data.train.targets = data.train.targets + 0.5
+    data = replace(data, labels=None)
     with pytest.raises(UserError, match=r"problem\.positive: names class labels"):
         ready(LeastSquares(positive=(1,)), data=data, shards=shards)
 

@@ -1,6 +1,7 @@
 """Meta-gradients: against differences of the meta-objective, bias of the estimates, tasks, evaluation."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,9 +45,9 @@ def labelled(make_data):
 
     def make(**changes):
         data = make_data(samples=200, features=4, classes=5, tests=200, seed=2)
-        for name, value in changes.items():
-            setattr(data, name, value)
-        return data
+        if changes.get("labels", ...) is None:
+            data.train.targets = data.train.targets + 0.5
+        return replace(data, **changes)
 
     return make
 
@@ -270,9 +271,9 @@ def test_evaluation_of_classes(labelled, make_context):
 
 def test_data_that_do_not_suit(labelled, make_context):
     for problem, data, words in (
-        (MAMLClasses(), None, "add such a data section"),
-        (MAMLClasses(), labelled(classes=None), "add such a data section"),
-        (MAMLClasses(held_out=(5,)), labelled(), r"5 is not one of the classes 0\.\.4"),
+        (MAMLClasses(), None, "add a data section"),
+        (MAMLClasses(), labelled(labels=None), "labelled samples, but the targets of this data are real"),
+        (MAMLClasses(held_out=(5,)), labelled(), r"no sample has the label 5; the labels are 0, 1, 2, 3, 4"),
         (MAMLClasses(ways=6), labelled(), "node 0 has only 5 with the 11 samples"),
         (MAMLClasses(ways=4, held_out=(0, 1)), labelled(), "node 0 has only 3"),
     ):

@@ -56,7 +56,7 @@ class NamesEvaluation(Right):
 
 
 def prepare(kind: type):
-    return setting.prepare(
+    return setting.ready(
         {
             "name": "x",
             "output": "x.h5",

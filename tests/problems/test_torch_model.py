@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,8 @@ def test_dropout_and_augmentation_depend_on_node_and_iteration_only(make):
 
 def test_own_loss_on_real_targets(make, make_data):
     data = make_data(samples=12)
-    data.train.targets, data.classes = data.train.targets.astype(np.float64), None
+    data.train.targets = data.train.targets.astype(np.float64)
+    data = replace(data, labels=None)
     problem = make({"loss": "torch_modules:fourth_power"}, data=data)
     assert problem.metrics == problem.evaluation == (LOSS,)
     x, out = problem.initial_point(), np.empty(problem.layout.dimension)
@@ -160,8 +162,9 @@ def test_bad_keys_are_told_in_a_line(make, keys, words):
 
 def test_classes_are_needed_for_cross_entropy(make, make_data):
     data = make_data()
-    data.classes = None
-    with pytest.raises(UserError, match="cross_entropy needs data with classes"):
+    data.train.targets = data.train.targets + 0.5
+    data = replace(data, labels=None)
+    with pytest.raises(UserError, match=r"needs data with at least 2 classes, but the targets of this data are real"):
         make(data=data)
 
 
@@ -175,7 +178,7 @@ def test_without_torch_one_line_says_what_to_install():
 
 def test_torch_is_imported_only_when_used():
     code = (
-        "import sys, pmom_mpi.cli, pmom_mpi.runtime.experiment, pmom_mpi.check as c; "
+        "import sys, pmom_mpi.cli, pmom_mpi.runtime.experiment, pmom_mpi.check.examination as c; "
         "c.check(sys.argv[1], ['gradient.batch=2']); assert 'torch' not in sys.modules"
     )
     config = HERE.parents[1] / "configs" / "quickstart.yaml"
