@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -19,7 +20,9 @@ from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream
 
 
-def _message(gradient: np.ndarray, step: Step, select) -> tuple[Message, Numbers]:
+def _message(
+    gradient: np.ndarray, step: Step, select: Callable[[np.ndarray, np.ndarray], int]
+) -> tuple[Message, Numbers]:
     """What ``select(indices, values) -> count`` chooses, in scratch; statistics: how many."""
     indices = step.buffer("indices", gradient.size, np.uint32)
     values = step.buffer("values", gradient.size, gradient.dtype)

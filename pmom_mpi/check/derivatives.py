@@ -13,6 +13,7 @@ import numpy as np
 
 from pmom_mpi.check.finding import BAD, GOOD, NOTE, Finding
 from pmom_mpi.check.subject import Subject, ask
+from pmom_mpi.problems.base import Estimating
 from pmom_mpi.words.streams import Stream, generator
 
 TOLERANCE = 1e-6
@@ -29,7 +30,7 @@ SHOWN = 10
 def derivatives(subject: Subject) -> Iterator[Finding]:
     """Node 0 tensor by tensor, the other nodes as a whole."""
     problem, x = subject.problem, subject.x
-    if not getattr(problem, "differentiates", True):
+    if isinstance(problem, Estimating) and not problem.differentiates:
         text = f"an estimate, not the derivative of {problem.metrics[0].name} on the same draws: not compared"
         yield Finding("finite differences", NOTE, text)
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pmom_mpi.data.dataset import DataSet, Split
-from pmom_mpi.data.describe import describe
+from pmom_mpi.data.description import describe
 from pmom_mpi.data.library import (
     get_dataset,
     import_dataset,

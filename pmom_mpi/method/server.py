@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from pmom_mpi.config import Config
 from pmom_mpi.kernels.norms import norm
 from pmom_mpi.method.aggregate import Aggregate
 from pmom_mpi.method.downlink import Downlink
 from pmom_mpi.method.errands import Errand
 from pmom_mpi.method.ledger import Ledger
+from pmom_mpi.method.momentum import MomentumRule
+from pmom_mpi.method.schedules import Schedule
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Star, Task
 from pmom_mpi.words.memory import Memory
@@ -21,6 +23,28 @@ from pmom_mpi.words.report import Report, Row
 from pmom_mpi.words.snapshot import Snapshot, restore
 
 NOTHING = np.empty(0, np.uint8)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the server does.
+
+    Attributes
+    ----------
+    momentum : MomentumRule
+    step_size : Schedule
+        gamma_k.
+    iterations, nodes : int
+        K and n.
+    stops_away : bool
+        Whether a run ends whose g^k or loss is not finite.
+    """
+
+    momentum: MomentumRule
+    step_size: Schedule
+    iterations: int
+    nodes: int
+    stops_away: bool = True
 
 
 class Saver(Protocol):
@@ -55,7 +79,7 @@ class Server:
 
     Parameters
     ----------
-    config : Config
+    method : Method
         Step size, momentum rule, number of iterations.
     problem : Problem
         For x^0 and d, and its state if it has one.
@@ -83,7 +107,7 @@ class Server:
 
     def __init__(
         self,
-        config: Config,
+        method: Method,
         problem: Problem,
         star: Star,
         downlink: Downlink,
@@ -94,7 +118,7 @@ class Server:
         stop: Callable[[], int | None],
         loss: str,
     ) -> None:
-        self._config = config
+        self._method = method
         self._problem = problem
         self._companion = {"state": problem.state} if isinstance(problem, Stateful) else {}
         self._star = star
@@ -105,14 +129,14 @@ class Server:
         self._saver = saver
         self._stop = stop
         self._loss = loss
-        self._turns = turns(config.nodes)
+        self._turns = turns(method.nodes)
         self.x = problem.initial_point()
-        self._momentum = config.momentum.init(self.x.size, self.x.dtype)
+        self._momentum = method.momentum.init(self.x.size, self.x.dtype)
         self._next = 0
 
     def run(self) -> str:
         """Iterate; return ``"finished"``, ``"diverged"`` or ``"interrupted"``."""
-        config, total, status = self._config, self._config.iterations, "finished"
+        method, total, status = self._method, self._method.iterations, "finished"
         first = self._next
         for k in range(first, total):
             if self._stop() is not None:
@@ -123,11 +147,11 @@ class Server:
             g = self._round(k, saving)
             if self._away():
                 status = "diverged"
-                if config.on_divergence == "stop":
+                if method.stops_away:
                     self._star.broadcast(Order(k, Task.STOP), NOTHING)
                     self._ledger.close({})
                     return status
-            config.momentum.step(self.x, g, self._momentum, config.step_size(k, total), k)
+            method.momentum.step(self.x, g, self._momentum, method.step_size(k, total), k)
             self._ledger.lap("momentum")
             self._next = k + 1
         self._last_round(self._next > first and self._saver.due_at_the_end(status) and self._begin_saving())
@@ -174,7 +198,7 @@ class Server:
     def _collect(self) -> np.ndarray:
         """Sum the payloads in the nodes' turns; the bits of each, int64, shape (nodes,)."""
         self._aggregate.begin()
-        bits = np.zeros(self._config.nodes, np.int64)
+        bits = np.zeros(self._method.nodes, np.int64)
         for node, payload in zip(self._turns, self._star.payloads(), strict=True):
             self._ledger.lap("wait")
             self._aggregate.add(payload)
@@ -203,7 +227,7 @@ class Server:
     def snapshot(self) -> Snapshot:
         """All of this between two iterations; the arrays are the server's own and change with its next step."""
         return Snapshot(
-            self._next, self._config.iterations, self.x, self._momentum, self._aggregate.memory, self._downlink.memory,
+            self._next, self._method.iterations, self.x, self._momentum, self._aggregate.memory, self._downlink.memory,
             self._companion, self._ledger.entry,
         )  # fmt: skip
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from pmom_mpi.data.sampling import Batch
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.report import Metric
 
@@ -31,7 +32,7 @@ class Context:
     shards : sequence of ndarray
         For each of the n nodes the rows of the training set it holds; empty without a data set.
     batch : Batch
-        How a node draws its samples in an iteration (`pmom_mpi.data.sampling.Batch`); needed where there are samples.
+        How a node draws its samples in an iteration; all of them, unless the config says otherwise.
     clip_samples : float or None
         Clip every sample's gradient to this norm (the bias stage ``clip_per_sample``); only problems with a true
         ``clips_samples`` are asked to.
@@ -43,12 +44,8 @@ class Context:
     dtype: np.dtype
     data: Any = None
     shards: Sequence[np.ndarray] = ()
-    batch: Any = None
+    batch: Batch = field(default_factory=Batch)
     clip_samples: float | None = None
-
-
-CONSTANTS = ("smoothness", "pl_constant", "minimum")
-"""L, mu and f*: attributes of problems that know them (None: unknown), written into the run file."""
 
 
 class Problem(Protocol):
@@ -57,10 +54,10 @@ class Problem(Protocol):
     A problem is a dataclass whose fields are its config keys. It is set up once a rank; afterwards it answers for the
     nodes hosted there. Answers depend on (seed, node, iteration) only, never on the rank.
 
-    What it may have besides is said by `Solvable`, `Stateful`, `Known`.
+    What it may have besides is said by `Solvable`, `Stateful`, `Known`, `ClipsSamples` and `Estimating`.
 
     Where `gradient` does not differentiate the first of its metrics on the same draws (a policy gradient, first-order
-    MAML), an attribute ``differentiates`` is False: `pmom check-problem` then holds it against no finite differences.
+    MAML), `Estimating` says so: `pmom check-problem` then holds it against no finite differences.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
@@ -87,6 +84,36 @@ class Problem(Protocol):
 
     def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:
         """Sums over one chunk, in the order of `evaluation`, and last the chunk's weight (its number of samples)."""
+
+
+@runtime_checkable
+class Known(Protocol):
+    """A problem that knows constants of f (None: not this one); they are written into the run file."""
+
+    smoothness: float | None
+    """L."""
+
+    pl_constant: float | None
+    """mu: |grad f|^2 >= 2 mu (f - f*)."""
+
+    minimum: float | None
+    """f*."""
+
+
+@runtime_checkable
+class ClipsSamples(Protocol):
+    """A problem that can clip the gradient of every sample (`Context.clip_samples`)."""
+
+    clips_samples: bool
+    """Whether it does."""
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """A problem whose gradient may not be the derivative of its first metric on the same draws."""
+
+    differentiates: bool
+    """Whether it is."""
 
 
 @runtime_checkable

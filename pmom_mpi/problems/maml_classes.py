@@ -96,7 +96,7 @@ class MAMLClasses(MAML):
             raise UserError("problem: few-shot tasks are made of labelled samples; add a data section")
         if data.classes is None:
             raise UserError(f"problem: few-shot tasks are made of labelled samples, but {data.what_targets_are()}")
-        if getattr(context.batch, "size", None) not in (None, "full"):
+        if context.batch.size != "full":
             raise UserError(f"gradient.batch: {context.batch.size} means nothing here; use problem.tasks")
         self._held_out = data.places("problem.held_out", self.held_out)
         super().setup(context)

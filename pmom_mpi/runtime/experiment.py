@@ -15,9 +15,9 @@ import numpy as np
 from pmom_mpi import config as configs
 from pmom_mpi.method.aggregate import Aggregate
 from pmom_mpi.method.ledger import Ledger, columns, node_columns, worker_columns
-from pmom_mpi.method.server import Server
+from pmom_mpi.method.server import Method, Server
 from pmom_mpi.method.worker import Worker
-from pmom_mpi.problems.base import CONSTANTS
+from pmom_mpi.problems.base import Known, Problem
 from pmom_mpi.record.checkpoint import Checkpoint, usable
 from pmom_mpi.record.checkpoint import remove as remove_checkpoints
 from pmom_mpi.record.provenance import provenance
@@ -223,10 +223,18 @@ def _server(
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
     ledger = Ledger(setting.schema, append, config.record.nodes)
     loss = setting.schema.reported[0].name
+    method = Method(config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop")
     return Server(
-        config, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
+        method, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
         lambda: signals.arrived, loss,
     )  # fmt: skip
+
+
+def _constants(problem: Problem) -> dict[str, float | None]:
+    """What the problem knows of f."""
+    if not isinstance(problem, Known):
+        return {}
+    return {"smoothness": problem.smoothness, "pl_constant": problem.pl_constant, "minimum": problem.minimum}
 
 
 def _recorder(ranks: Ranks, setting: Setting, link: float, beginning: Beginning) -> Recorder:
@@ -251,7 +259,7 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, beginning: Beginning)
         "dense_bytes": config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize,
         "dense_seconds": dense_seconds(problem.layout.dimension, config, ranks.workers),
         **{f"data_{name}": value for name, value in setting.facts.items()},
-        **{f"problem_{name}": value for name in CONSTANTS if (value := getattr(problem, name, None)) is not None},
+        **{f"problem_{name}": value for name, value in _constants(problem).items() if value is not None},
     }
     with blame(f"{setting.source.name}: output"):
         recorder = Recorder(

@@ -22,7 +22,7 @@ from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
 from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems import metrics
-from pmom_mpi.problems.base import Context, Problem, Solvable, Stateful
+from pmom_mpi.problems.base import ClipsSamples, Context, Problem, Solvable, Stateful
 from pmom_mpi.record.recorder import check_place
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
@@ -237,7 +237,7 @@ def _set_up(config: Config, problem: Problem, hosted: range) -> tuple[dict[str, 
 def _sample_clip(config: Config, problem: Problem) -> float | None:
     """To what norm the problem is to clip every sample's gradient."""
     tau = sample_clip(config.bias)
-    if tau is not None and not getattr(problem, "clips_samples", False):
+    if tau is not None and not (isinstance(problem, ClipsSamples) and problem.clips_samples):
         kind = type(problem).__name__
         raise UserError(f"bias[0]: clip_per_sample: problem {kind} cannot clip single samples; mlp can")
     return tau

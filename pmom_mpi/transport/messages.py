@@ -15,6 +15,8 @@ import numpy as np
 mpi4py.rc.thread_level = "funneled"
 from mpi4py import MPI  # noqa: E402 - the thread level must be set first
 
+__all__ = ["FAILURE", "LINK", "MEMORY", "MPI", "PAYLOAD", "PIECE", "REPORT", "Link", "pieces"]
+
 PAYLOAD, REPORT, FAILURE, LINK, MEMORY = 1, 2, 3, 4, 5
 PIECE = 1 << 30
 

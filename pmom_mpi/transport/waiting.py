@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter, sleep
-from typing import Any
+from typing import TypeVar
+
+T = TypeVar("T")
 
 EAGER_LOOKS = 20
 """Looks without sleep before the first nap: most waits in a running iteration end within them."""
@@ -36,7 +38,7 @@ class Waiter:
         self.polite = polite
         self._between = between
 
-    def until(self, look: Callable[[], Any]) -> Any:
+    def until(self, look: Callable[[], T | None]) -> T:
         """Call ``look`` until it returns something true, and return that."""
         looks = 0
         while not (found := look()):

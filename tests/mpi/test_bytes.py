@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def test_bits_are_bytes_and_models_are_one(mpirun, tmp_path, name):
     (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
     done = mpirun(4, [sys.executable, SCRIPT, str(tmp_path / "bits.yaml"), str(tmp_path / "bits.h5")], module=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = json.loads(re.search(r"TOLD (\{.*\})", done.stdout)[1])  # some mpirun decorate lines
     with h5py.File(tmp_path / "bits.h5", "r") as file:
         dimension = file["final/x"].size
         assert file["metrics/uplink_bits"][()].sum() == 8 * told["received"]
