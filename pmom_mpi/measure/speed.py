@@ -17,7 +17,7 @@ from rich.table import Table
 
 from pmom_mpi.analysis.payoff import Payoff, bandwidth
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.measure import zoo
+from pmom_mpi.measure import catalogue
 from pmom_mpi.wire.codec import add, encode
 from pmom_mpi.wire.message import Everything
 from pmom_mpi.words import registry
@@ -74,11 +74,11 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def operators(gradient: np.ndarray, repeats: int) -> Iterator[Timing]:
-    """Every compressor of the zoo, the dense exchange (none) first."""
-    for stages in zoo.compressors(gradient):
+    """Every compressor of the catalogue, the dense exchange (none) first."""
+    for stages in catalogue.compressors(gradient):
         built = [registry.build(registry.BIAS, "bias", stage) for stage in stages]
         pipeline = Pipeline(built, layout_of(gradient.size), gradient.dtype)
-        yield timing(zoo.label(stages), pipeline, gradient, repeats)
+        yield timing(catalogue.label(stages), pipeline, gradient, repeats)
 
 
 def timing(label: str, pipeline: Pipeline, gradient: np.ndarray, repeats: int) -> Timing:
