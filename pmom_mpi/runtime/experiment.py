@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Protocol
 
 import numpy as np
@@ -21,12 +22,13 @@ from pmom_mpi.problems.base import Known, Problem
 from pmom_mpi.record.checkpoint import Checkpoint, usable
 from pmom_mpi.record.checkpoint import remove as remove_checkpoints
 from pmom_mpi.record.provenance import provenance
-from pmom_mpi.record.recorder import Recorder
+from pmom_mpi.record.recorder import Recorder, check_place
 from pmom_mpi.runtime.dense import dense_seconds
 from pmom_mpi.runtime.resume import Beginning, resumed
 from pmom_mpi.runtime.saving import Saving
 from pmom_mpi.runtime.setting import Raw, Setting, Source
 from pmom_mpi.runtime.together import EXIT_CODES, agree, from_server, text_of, together
+from pmom_mpi.runtime.warm_up import warm_up
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.signals import Interrupted, Signals
@@ -38,6 +40,8 @@ class Watcher(Protocol):
     """Who wants to see a run as it goes (a progress bar); called on rank 0 only."""
 
     def begin(self, setting: Setting, ranks: int) -> None: ...
+
+    def ready(self, seconds: float) -> None: ...
 
     def row(self, row: Row) -> None: ...
 
@@ -144,29 +148,43 @@ def _run(begin: Callable[[], Beginning], watcher: Watcher | None) -> Result:
         source = beginning.source
         if beginning.over:
             return Result(beginning.over, 0, Path(source.raw["output"]), None, over=True)
+        began = perf_counter()
         setting = Setting.make(ranks, source)
-        host = agree(ranks, lambda: _host(ranks, setting, beginning.checkpoint))
+        agree(ranks, lambda: _announce(ranks, setting, beginning, watcher) if ranks.serves else None)
+        host = setting.worker(ranks.worker or 0)
+        warm_up_seconds = warm_up(ranks, setting, host)
+        agree(ranks, lambda: _restore(ranks, host, beginning.checkpoint))
+        seconds = {"setup_seconds": perf_counter() - began - warm_up_seconds, "warm_up_seconds": warm_up_seconds}
         link = ranks.link_speed()
-        recorder = agree(ranks, lambda: _recorder(ranks, setting, link, beginning) if ranks.serves else None)
+        recorder = agree(ranks, lambda: _recorder(ranks, setting, link, seconds, beginning) if ranks.serves else None)
         ended = None
         if recorder is None:
             ranks.serve(host, setting.hosting, setting.capacity)
         else:
-            for note in beginning.notes:
-                print(note, file=sys.stderr, flush=True)
+            if watcher is not None:
+                watcher.ready(warm_up_seconds)
             ended = _serve(ranks, setting, host, recorder, beginning.checkpoint, watcher)
         result = ranks.share(ended)
         ranks.close()
     return result if ranks.serves else Result(result.status, result.exit_code, result.path, None)
 
 
-def _host(ranks: Ranks, setting: Setting, start: Path | None) -> Worker:
-    """This rank's nodes, with what they remember. A server that hosts none has one for its reports and memories."""
-    host = setting.worker(ranks.worker or 0)
+def _announce(ranks: Ranks, setting: Setting, beginning: Beginning, watcher: Watcher | None) -> None:
+    """Say what is about to run, once its run file can be made."""
+    if beginning.checkpoint is None:
+        with blame(f"{setting.source.name}: output"):
+            check_place(setting.config.output, beginning.replaces)
+    for note in beginning.notes:
+        print(note, file=sys.stderr, flush=True)
+    if watcher is not None:
+        watcher.begin(setting, ranks.size)
+
+
+def _restore(ranks: Ranks, host: Worker, start: Path | None) -> None:
+    """What the nodes of this rank remembered."""
     if start is not None and ranks.worker is not None:
         with usable(start):
             host.restore(Checkpoint(start))
-    return host
 
 
 def _serve(
@@ -181,8 +199,6 @@ def _serve(
             if start is not None:
                 with usable(start):
                     server.resume(Checkpoint(start).snapshot())
-            if watcher is not None:
-                watcher.begin(setting, ranks.size)
             status = server.run()
             saving.wait()
             if status == "interrupted":
@@ -237,7 +253,7 @@ def _constants(problem: Problem) -> dict[str, float | None]:
     return {"smoothness": problem.smoothness, "pl_constant": problem.pl_constant, "minimum": problem.minimum}
 
 
-def _recorder(ranks: Ranks, setting: Setting, link: float, beginning: Beginning) -> Recorder:
+def _recorder(ranks: Ranks, setting: Setting, link: float, seconds: dict[str, float], beginning: Beginning) -> Recorder:
     """The run file, open for the first row."""
     config, problem, hosting = setting.config, setting.problem, setting.hosting
     text = configs.to_yaml(setting.source.raw)
@@ -258,6 +274,7 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, beginning: Beginning)
         "link_bytes_per_second": link,
         "dense_bytes": config.nodes * problem.layout.dimension * np.dtype(config.dtype).itemsize,
         "dense_seconds": dense_seconds(problem.layout.dimension, config, ranks.workers),
+        **seconds,
         **{f"data_{name}": value for name, value in setting.facts.items()},
         **{f"problem_{name}": value for name, value in _constants(problem).items() if value is not None},
     }

@@ -50,6 +50,9 @@ class Watcher:
     def begin(self, *_):
         self.fail("begin")
 
+    def ready(self, seconds):
+        self.fail("ready")
+
     def row(self, row):
         self.fail("row")
         if self.where == "removed" and row["iteration"] == 1:
@@ -67,6 +70,7 @@ if __name__ == "__main__":
 
 CASES = {
     "begin": ("softmax_regression", "the watcher's begin fails"),
+    "ready": ("softmax_regression", "the watcher's ready fails"),
     "row": ("softmax_regression", "the watcher's row fails"),
     "end": ("softmax_regression", "the watcher's end fails"),
     "removed": ("softmax_regression", "was removed or replaced"),
