@@ -309,8 +309,10 @@ def _check_replaceable(path: Path, overwrite: bool) -> None:
 def _replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; the file made there takes its place, unless something goes wrong."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)  # of a killed process of this number, or a link that somebody put there
     try:
         yield partial
+        sync(partial)
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -327,6 +329,15 @@ def cannot_write(path: Path, remedy: str) -> Iterator[None]:
         number = getattr(error, "errno", None)
         reason = told[1] if told else os.strerror(number) if number else str(error).splitlines()[0]
         raise UserError(f"cannot write {path}: {reason}; {remedy}") from None
+
+
+def sync(path: Path) -> None:
+    """Let a file, or a folder's names, reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _now() -> str:

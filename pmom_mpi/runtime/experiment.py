@@ -18,8 +18,7 @@ from pmom_mpi.method.ledger import Ledger, columns, node_columns, worker_columns
 from pmom_mpi.method.server import Server
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems.base import CONSTANTS
-from pmom_mpi.record.checkpoint import Checkpoint, usable
-from pmom_mpi.record.checkpoint import remove as remove_checkpoints
+from pmom_mpi.record.checkpoint import Checkpoint, clear, usable
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.runtime.dense import dense_seconds
@@ -237,6 +236,7 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, beginning: Beginning)
         with usable(beginning.checkpoint):
             first = Checkpoint(beginning.checkpoint).iteration
         recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers)
+        clear(recorder.path, above=first)
         recorder.event(first, f"resumed on {ranks.size} ranks", ranks.rank, ranks.hosts[ranks.rank])
         return recorder
     words = {
@@ -269,5 +269,5 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, beginning: Beginning)
             worker_metrics=worker_columns() if ranks.workers > 1 else (),
             workers=ranks.workers,
         )
-    remove_checkpoints(recorder.path)
+    clear(recorder.path)
     return recorder
