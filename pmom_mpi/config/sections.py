@@ -58,6 +58,14 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Transport:
+    """What the server expects of its workers."""
+
+    deadline: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Seconds after an iteration's broadcast when a job whose workers have not all answered is given up; 0: never."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole experiment.
 
@@ -80,6 +88,7 @@ class Config:
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
     checkpoint: Any = field(default_factory=dict)
+    transport: Any = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     on_divergence: Literal["stop", "continue"] = "stop"
     output: str = "results/{name}-{seed}.h5"
@@ -111,6 +120,7 @@ def _from_raw(raw: dict[str, Any]) -> Config:
         wire=_section(Wire, "wire", config.wire),
         record=_section(Record, "record", config.record),
         checkpoint=_section(Checkpoint, "checkpoint", config.checkpoint),
+        transport=_section(Transport, "transport", config.transport),
         data=None if config.data is None else _section(DataSpec, "data", config.data),
         output=_output(config),
     )

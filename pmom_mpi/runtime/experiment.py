@@ -28,6 +28,7 @@ from pmom_mpi.runtime.setting import Raw, Setting, Source
 from pmom_mpi.runtime.together import EXIT_CODES, agree, from_server, text_of, together
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.base import Ranks
+from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Interrupted, Signals
 from pmom_mpi.words.errors import blame
 from pmom_mpi.words.report import Entry, Row
@@ -218,7 +219,12 @@ def _server(
         if watcher is not None:
             watcher.row(entry.row)
 
-    star = ranks.star(host, setting.hosting, setting.capacity, signals)
+    def lags(iteration: int, words: str, rank: int, host: str) -> None:
+        print(f"pmom: iteration {iteration}: {words}", file=sys.stderr, flush=True)
+        recorder.event(iteration, words, rank, host)
+
+    patience = Patience(ranks.hosts, config.transport.deadline, lags)
+    star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
     ledger = Ledger(setting.schema, append, config.record.nodes)
     loss = setting.schema.reported[0].name

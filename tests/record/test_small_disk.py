@@ -1,4 +1,4 @@
-"""A real disk that fills up at every station of a run: a clean stop, one line, and the run goes on when there is room."""
+"""A real disk that fills up at every station of a run: a clean stop, one line; with room again the run goes on."""
 
 from __future__ import annotations
 
@@ -94,9 +94,8 @@ def stopped_cleanly(done, path):
     """With one line and status 2; what is there can be read, and nothing is half done."""
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("note:")]
-    assert len(lines) == 1 and lines[0].startswith("pmom: error:") and "No space left on device" in lines[0], (
-        done.stderr
-    )
+    assert len(lines) == 1 and lines[0].startswith("pmom: error:"), done.stderr
+    assert "No space left on device" in lines[0]
     for checkpoint in generations(path):
         Checkpoint(checkpoint).verify()
     if path.exists():
