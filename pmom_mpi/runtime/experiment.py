@@ -14,6 +14,7 @@ import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.method.aggregate import Aggregate
+from pmom_mpi.method.divergence import Origin
 from pmom_mpi.method.ledger import Ledger, columns, node_columns, worker_columns
 from pmom_mpi.method.server import Server
 from pmom_mpi.method.worker import Worker
@@ -187,6 +188,9 @@ def _serve(
             saving.wait()
             if status == "interrupted":
                 message = f"interrupted by signal {signals.arrived}"
+            elif server.origin is not None:
+                message = f"iteration {server.origin.iteration}: {server.origin.words}"
+                print(f"pmom: {message}", file=sys.stderr, flush=True)
             recorder.finish(status, server.x, message)
             if watcher is not None:
                 watcher.end(status)
@@ -200,7 +204,7 @@ def _serve(
             if watcher is not None:
                 watcher.end(status)
         raise
-    if message and ranks.size > 1:
+    if status == "interrupted" and ranks.size > 1:
         print(f"pmom: {message}; the run file is complete up to here", file=sys.stderr, flush=True)
     code = 128 + (signals.arrived or 0) if status == "interrupted" else EXIT_CODES[status]
     if status == "diverged" and setting.config.on_divergence == "continue":
@@ -223,14 +227,18 @@ def _server(
         print(f"pmom: iteration {iteration}: {words}", file=sys.stderr, flush=True)
         recorder.event(iteration, words, rank, host)
 
+    def tell(found: Origin) -> None:
+        rank = -1 if found.node is None else ranks.size - ranks.workers + setting.hosting.worker_of(found.node)
+        recorder.event(found.iteration, found.words, rank, "" if rank < 0 else ranks.hosts[rank])
+
     patience = Patience(ranks.hosts, config.transport.deadline, lags)
     star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
     ledger = Ledger(setting.schema, append, config.record.nodes)
-    loss = setting.schema.reported[0].name
+    names = tuple(metric.name for metric in setting.schema.reported)
     return Server(
         config, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
-        lambda: signals.arrived, loss,
+        lambda: signals.arrived, names, tell,
     )  # fmt: skip
 
 
