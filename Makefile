@@ -12,7 +12,7 @@ DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 TORCH ?= 2.13.0
 
-.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare clean
+.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare torture clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,9 @@ paper-resnet: $(VENV)/.run  ## 3 iterations of ResNet-18 on Fashion-MNIST, n = 1
 
 compare: $(VENV)/.run  ## compressors side by side, with and without momentum (minutes; needs the data set mnist)
 	$(BIN)/python benchmarks/comparison.py
+
+torture: $(VENV)/.dev  ## kill runs 200 times at random and go on with them: no bit may differ (20 minutes)
+	$(BIN)/python tests/torture.py $(ARGS)
 
 clean:  ## remove what was made, results excepted
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -78,6 +78,11 @@ class Run:
         return int(float(self.config.get("iterations", 0)))
 
     @property
+    def resumable(self) -> bool:
+        """Whether it ended too early and `pmom resume` goes on with it."""
+        return "run_id" in self.attributes and self.status not in ("finished", "diverged", "running")
+
+    @property
     def told(self) -> tuple[Metric, ...]:
         """What says best how the run went: the loss, then the others, the best first, that were measured at all."""
         first = [metric for metric in self.described.values() if metric.role == "train"][:1]

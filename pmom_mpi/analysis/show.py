@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -13,6 +14,7 @@ from pmom_mpi.analysis.payoff import payoff, sentence, wasteful
 from pmom_mpi.analysis.read import Run, one_line, stages
 from pmom_mpi.analysis.summary import percent, results, server, traffic, workers
 from pmom_mpi.analysis.tables import Table
+from pmom_mpi.record.checkpoint import newest
 
 
 def show(run: Run, everything: bool = False, verdict: bool = False) -> list[Table | str]:
@@ -75,7 +77,17 @@ def _head(run: Run) -> Table:
     rows.append(("ranks", f"{facts.get('ranks')} on {made.get('hosts')}; {made.get('mpi_library')}"))
     if "message" in run.attributes:
         rows.append(("message", str(run.attributes["message"])))
+    if run.resumable:
+        rows.append(("go on", resumption(run)))
     return Table(str(run.path), (), tuple(rows))
+
+
+def resumption(run: Run) -> str:
+    """The command that goes on with a run that ended too early, and where it would begin."""
+    command = f"pmom resume {shlex.quote(str(run.path))}"
+    found, passed = newest(run.path, str(run.attributes["run_id"]), run.iterations)
+    where = f"from iteration {found.iteration}" if found else "no checkpoint: starts again"
+    return f"{command}  ({where}{f'; newer ones passed over: {len(passed)}' if passed else ''})"
 
 
 def _results(run: Run) -> Table:

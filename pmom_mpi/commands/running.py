@@ -29,7 +29,8 @@ def run(
 ) -> None:
     """Run the experiment CONFIG (YAML); under mpirun rank 0 is the server, the others are workers.
 
-    Exit status: 0 finished, 2 bad input, 3 diverged, 128 + signal when interrupted, 1 anything else.
+    Exit status: 0 finished, 2 bad input, 3 diverged, 4 a deadline passed, 128 + signal when interrupted, 1 anything
+    else.
 
     \b
     pmom run quickstart

@@ -34,6 +34,7 @@ SECTIONS = {
     "wire": "pmom_mpi.config.sections:Wire",
     "record": "pmom_mpi.config.sections:Record",
     "checkpoint": "pmom_mpi.config.sections:Checkpoint",
+    "transport": "pmom_mpi.config.sections:Transport",
     "problem.synthetic": "pmom_mpi.problems.synthetic:Synthetic",
 }
 """The sections that have keys but no kind."""

@@ -94,6 +94,19 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Transport:
+    """What the server expects of its workers.
+
+    Parameters
+    ----------
+    deadline : float
+        Seconds after an iteration's broadcast when a job whose workers have not all answered is given up; 0: never.
+    """
+
+    deadline: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+@dataclass(frozen=True)
 class Sections:
     """A whole experiment: a config's keys.
 
@@ -135,6 +148,8 @@ class Sections:
         Whether a run whose loss or gradient is no longer finite stops, with exit status 3, or goes on, with 0.
     checkpoint : mapping
         When all of the run is saved, so that it can be resumed.
+    transport : mapping
+        What the server expects of its workers.
     output : str
         The run file; ``{name}`` and ``{seed}`` are filled in.
     """
@@ -154,6 +169,7 @@ class Sections:
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
     checkpoint: Any = field(default_factory=dict)
+    transport: Any = field(default_factory=dict)
     dtype: Dtype = "float32"
     on_divergence: OnDivergence = "stop"
     output: str = "results/{name}-{seed}.h5"
@@ -182,6 +198,7 @@ class Config:
     wire: Wire
     record: Record
     checkpoint: Checkpoint
+    transport: Transport
     dtype: Dtype
     on_divergence: OnDivergence
     output: str
@@ -223,6 +240,7 @@ def _from_raw(raw: dict[str, Any]) -> Config:
         wire=_section(Wire, "wire", told.wire),
         record=_section(Record, "record", told.record),
         checkpoint=_section(Checkpoint, "checkpoint", told.checkpoint),
+        transport=_section(Transport, "transport", told.transport),
         dtype=told.dtype,
         on_divergence=told.on_divergence,
         output=_output(told),

@@ -10,6 +10,7 @@ import numpy as np
 
 from pmom_mpi.kernels.norms import norm
 from pmom_mpi.method.aggregate import Aggregate
+from pmom_mpi.method.divergence import Origin, origin
 from pmom_mpi.method.downlink import Downlink
 from pmom_mpi.method.errands import Errand
 from pmom_mpi.method.ledger import Ledger
@@ -97,12 +98,16 @@ class Server:
         Keeps snapshots.
     stop : callable
         Asked between two iterations: the number of a signal that wants the run to end, or None.
-    loss : str
-        The column that diverges where the run does.
+    names : tuple of str
+        What nodes report: their metrics, of which the first diverges where the run does, then their statistics.
+    tell : callable
+        Takes where the first NaN or infinity was seen.
 
     Attributes
     ----------
     x : ndarray, shape (d,)
+    origin : Origin or None
+        Where this leg's first NaN or infinity was seen.
     """
 
     def __init__(
@@ -116,7 +121,8 @@ class Server:
         errands: tuple[Errand, ...],
         saver: Saver,
         stop: Callable[[], int | None],
-        loss: str,
+        names: tuple[str, ...],
+        tell: Callable[[Origin], None],
     ) -> None:
         self._method = method
         self._problem = problem
@@ -128,7 +134,9 @@ class Server:
         self._errands = errands
         self._saver = saver
         self._stop = stop
-        self._loss = loss
+        self._names = names
+        self._tell = tell
+        self.origin: Origin | None = None
         self._turns = turns(method.nodes)
         self.x = problem.initial_point()
         self._momentum = method.momentum.init(self.x.size, self.x.dtype)
@@ -147,6 +155,7 @@ class Server:
             g = self._round(k, saving)
             if self._away():
                 status = "diverged"
+                self._look(k, g)
                 if method.stops_away:
                     self._star.broadcast(Order(k, Task.STOP), NOTHING)
                     self._ledger.close({})
@@ -162,7 +171,7 @@ class Server:
         due = [errand for errand in self._errands if errand.due(k)]
         self._broadcast(k, _tasks(due) | Task.GRADIENT, saving)
         bits = self._collect()
-        report = self._star.report()
+        report = self._report = self._star.report()
         self._ledger.lap("wait")
         self._ledger.complete(_collected(due, report))
         self._ledger.lap("record")
@@ -209,7 +218,13 @@ class Server:
     def _away(self) -> bool:
         """Whether g^k or the loss is not finite any more."""
         row = self._ledger.entry.row
-        return not np.isfinite(row["gradient_norm"] + row[self._loss])
+        return not np.isfinite(row["gradient_norm"] + row[self._names[0]])
+
+    def _look(self, k: int, g: np.ndarray) -> None:
+        """Find out where the first NaN or infinity is, and tell it once."""
+        if self.origin is None:
+            self.origin = origin(k, self.x, g, self._report, self._names)
+            self._tell(self.origin)
 
     def _last_round(self, saving: bool) -> None:
         """No gradient any more, but the last point may have to be evaluated for the last row."""

@@ -6,9 +6,9 @@ only then. Every array carries a checksum. Of the nodes' memories one at a time 
 
 from __future__ import annotations
 
-import glob
 import json
 import os
+import re
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pmom_mpi.record.recorder import cannot_write
+from pmom_mpi.record.recorder import cannot_write, sync
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.report import Entry, Row
@@ -26,6 +26,7 @@ from pmom_mpi.words.snapshot import Snapshot
 
 FORMAT_VERSION = 1
 MEMORIES = ("momentum", "aggregate", "downlink", "companion")
+PARTIAL = ".partial"
 
 
 class Damaged(Exception):
@@ -34,15 +35,42 @@ class Damaged(Exception):
 
 def generations(run_file: str | Path) -> list[Path]:
     """The checkpoints beside a run file, the newest first."""
+    return sorted((item for item in _beside(run_file) if item.suffix == ".h5"), key=_iteration, reverse=True)
+
+
+def clear(run_file: str | Path, above: int = -1) -> None:
+    """Remove what must not stay beside a run file that begins or goes on.
+
+    These are the checkpoints from behind iteration ``above``, which are damaged or of another run where one is gone on
+    with, and would count as the newest ones; and what killed writers left half done.
+
+    Raises
+    ------
+    UserError
+        When that cannot be done.
+    """
+    with cannot_write(Path(run_file), "what lies beside it cannot be removed"):
+        for path in _beside(run_file):
+            if path.suffix == PARTIAL or _iteration(path) > above:
+                path.unlink(missing_ok=True)
+
+
+def _beside(run_file: str | Path) -> Iterator[Path]:
+    """The checkpoints of a run file, and those that are half done."""
     path = Path(run_file)
-    found = path.parent.glob(f"{glob.escape(path.stem)}.checkpoint-*.h5")
-    return sorted((item for item in found if item.stem.rpartition("-")[2].isdecimal()), reverse=True)
+    stem = re.escape(_stem(path))
+    for item in path.parent.glob("*"):
+        if re.fullmatch(rf"{stem}-\d{{9,}}\.h5|\.{stem}-\d{{9,}}\.h5\.\d+\{PARTIAL}", item.name) and not item.is_dir():
+            yield item
 
 
-def remove(run_file: str | Path) -> None:
-    """Remove the checkpoints beside a run file."""
-    for path in generations(run_file):
-        path.unlink(missing_ok=True)
+def _stem(run_file: Path) -> str:
+    """How the names of checkpoints begin; ``a.h5`` and ``a.hdf5`` must not share theirs."""
+    return f"{run_file.stem if run_file.suffix == '.h5' else run_file.name}.checkpoint"
+
+
+def _iteration(checkpoint: Path) -> int:
+    return int(checkpoint.name.partition(".checkpoint-")[2].partition(".")[0])
 
 
 class CheckpointWriter:
@@ -68,12 +96,12 @@ class CheckpointWriter:
     def begin(self, snapshot: Snapshot) -> None:
         """Write the server's side; raises `UserError` when that, or the end of the checkpoint before, fails."""
         self.wait()
-        stem = self._run_file.stem
-        self._path = self._run_file.with_name(f"{stem}.checkpoint-{snapshot.iteration:09d}.h5")
-        self._partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
+        self._path = self._run_file.with_name(f"{_stem(self._run_file)}-{snapshot.iteration:09d}.h5")
+        self._partial = self._path.with_name(f".{self._path.name}.{os.getpid()}{PARTIAL}")
         head = {"iteration": snapshot.iteration, "total": snapshot.total, "run_id": self._run_id}
         with self._writing():
-            self._file = h5py.File(self._partial, "w", libver="latest")
+            self._partial.unlink(missing_ok=True)
+            self._file = h5py.File(self._partial, "x", libver="latest")  # exclusively: never through anybody's link
             text = json.dumps(head | {"row": snapshot.entry.row})
             self._file.attrs.update(format_version=FORMAT_VERSION, head=text, crc32=zlib.crc32(text.encode()))
             _write(self._file, "server", {"x": snapshot.x})
@@ -115,9 +143,10 @@ class CheckpointWriter:
 
     def _settle(self, partial: Path, path: Path) -> None:
         try:
-            _sync(partial)
+            sync(self._run_file)  # a checkpoint is of no use without the rows before it
+            sync(partial)
             os.replace(partial, path)
-            _sync(path.parent)
+            sync(path.parent)
             for old in generations(self._run_file)[self._keep :]:
                 old.unlink(missing_ok=True)
         except OSError as error:
@@ -165,8 +194,8 @@ class Checkpoint:
             if zlib.crc32(text.encode()) != int(file.attrs["crc32"]):
                 raise Damaged("its head is damaged")
             head = json.loads(text)
-        self.iteration, self.total, self.run_id = int(head["iteration"]), int(head["total"]), str(head["run_id"])
-        self._row: Row = head["row"]
+            self.iteration, self.total, self.run_id = int(head["iteration"]), int(head["total"]), str(head["run_id"])
+            self._row: Row = {str(name): float(value) for name, value in head["row"].items()}
 
     def verify(self) -> None:
         """Read every array once; raises `Damaged` where one is not as it was written."""
@@ -199,7 +228,7 @@ class Checkpoint:
                 yield file
         except Damaged as error:
             raise Damaged(f"{self.path}: {error}") from None
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise Damaged(f"{self.path}: no checkpoint, or damaged ({str(error).splitlines()[0]})") from None
 
     def _group(self, file: h5py.File, name: str) -> Memory:
@@ -207,6 +236,8 @@ class Checkpoint:
 
     def _read(self, dataset: h5py.Dataset) -> np.ndarray:
         """An array whose size the file can hold and whose bytes are those that were written."""
+        if dataset.external or dataset.is_virtual:
+            raise Damaged(f"{dataset.name} lies in another file")
         if dataset.id.get_storage_size() < dataset.nbytes or dataset.nbytes > self.path.stat().st_size:
             raise Damaged(f"{dataset.name} is cut off")
         array = np.asarray(dataset[()])
@@ -226,14 +257,19 @@ def usable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: does not fit this run: {error}") from None
 
 
-def newest(run_file: str | Path, run_id: str) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint of a run, and why newer ones are passed over, a line each."""
+def newest(run_file: str | Path, run_id: str, rows: int) -> tuple[Checkpoint | None, list[str]]:
+    """The newest whole checkpoint of a run, and why newer ones are passed over, a line each.
+
+    It can only be gone on from if the run file's ``rows`` reach up to it: after a power failure they may not.
+    """
     passed: list[str] = []
     for path in generations(run_file):
         try:
             found = Checkpoint(path)
             if found.run_id != run_id:
                 raise Damaged(f"{path}: belongs to another run")
+            if found.iteration - 1 > rows:
+                raise Damaged(f"{path}: follows {found.iteration - 1} rows, and the run file holds {rows}")
             found.verify()
         except Damaged as error:
             passed.append(str(error))
@@ -253,11 +289,3 @@ def _datasets(file: h5py.File) -> list[h5py.Dataset]:
     found: list[h5py.Dataset] = []
     file.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
     return found
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

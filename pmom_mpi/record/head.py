@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 
+from pmom_mpi.record.datasets import DataSets
 from pmom_mpi.words.errors import UserError
 
 
@@ -22,12 +23,15 @@ class Head:
     run_id : str
     folders : tuple of str
         Where the user's own modules lay.
+    rows : int
+        How many iterations it holds.
     """
 
     config_text: str
     status: str
     run_id: str
     folders: tuple[str, ...]
+    rows: int
 
     @classmethod
     def read(cls, path: str | Path) -> Head:
@@ -36,10 +40,11 @@ class Head:
             with h5py.File(path, "r", swmr=True) as file:
                 found = file.attrs
                 folders = tuple(str(file["provenance"].attrs["folders"]).split("\n"))
-                return cls(str(found["config"]), str(found["status"]), str(found["run_id"]), folders)
+                rows = len(DataSets(file["metrics"]))
+                return cls(str(found["config"]), str(found["status"]), str(found["run_id"]), folders, rows)
         except FileNotFoundError:
             raise UserError(f"{path}: no such run file") from None
-        except OSError:
+        except (OSError, RuntimeError, ValueError, TypeError, AttributeError):
             raise UserError(f"{path}: not an HDF5 file, or damaged") from None
         except KeyError:
             raise UserError(f"{path}: no run file of pmom, or one from before runs could be resumed") from None

@@ -89,17 +89,18 @@ class Recorder:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _replacing(path) as partial:
                 file = h5py.File(partial, "w", libver="latest")
-                file.attrs.update(format_version=FORMAT_VERSION, software=f"pmom_mpi {__version__}")
-                file.attrs.update(config=config_text, status="running", created=_now(), run_id=uuid.uuid4().hex)
-                file.create_group("provenance").attrs.update(provenance)
-                file.create_group("facts").attrs.update(facts or {})
-                datasets.make(file, "metrics", metrics)
-                for group, wide, width in (("nodes", node_metrics, nodes), ("workers", worker_metrics, workers)):
-                    if wide:
-                        datasets.make(file, group, wide, width)
-                events.make(file)
-                file.create_dataset("final/x", (dimension,), dtype, fillvalue=np.nan)
-                self._begin(path, file, partial, flush_seconds)
+                with left_open(file):
+                    file.attrs.update(format_version=FORMAT_VERSION, software=f"pmom_mpi {__version__}")
+                    file.attrs.update(config=config_text, status="running", created=_now(), run_id=uuid.uuid4().hex)
+                    file.create_group("provenance").attrs.update(provenance)
+                    file.create_group("facts").attrs.update(facts or {})
+                    datasets.make(file, "metrics", metrics)
+                    for group, wide, width in (("nodes", node_metrics, nodes), ("workers", worker_metrics, workers)):
+                        if wide:
+                            datasets.make(file, group, wide, width)
+                    events.make(file)
+                    file.create_dataset("final/x", (dimension,), dtype, fillvalue=np.nan)
+                    self._begin(path, file, partial, flush_seconds)
 
     @classmethod
     def reopen(
@@ -124,16 +125,13 @@ class Recorder:
             shutil.copyfile(path, partial)
             repair(partial)
             file = h5py.File(partial, "r+", libver="latest")
-            try:
+            with left_open(file):
                 _rewind(path, file, rows)
                 if config_text is not None:
                     file.attrs["config"] = config_text
                 if "workers" in file:
                     DataSets(file["workers"]).widen(workers)
                 made._begin(path, file, partial, flush_seconds)
-            except BaseException:
-                file.close()
-                raise
         return made
 
     def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float) -> None:
@@ -210,13 +208,13 @@ class Recorder:
     def _writing(self) -> Iterator[None]:
         """After a write that failed, nothing more is written."""
         try:
-            with cannot_write(self.path, f"its first {self._written} rows are safe"):
+            with cannot_write(self.path, f"its first {self._written} rows are safe"), left_open(self._file):
                 yield
         except UserError:
             self._failed = True
             handles = [*self._metrics, *(dataset for wide in self._wide.values() for dataset in wide)]
-            for handle in (self._file, *handles, *self._file["events"].values()):
-                handle.id.locked = True  # never closed: HDF5 would write once more, fail, and crash as Python ends
+            for handle in (*handles, *self._file["events"].values()):
+                handle.id.locked = True
             raise
 
     def finish(self, status: str, x: np.ndarray | None = None, message: str = "") -> None:
@@ -247,12 +245,14 @@ class Recorder:
             raise UserError(f"{self.path}: was removed or replaced while the run went on; its rows are lost")
         with cannot_write(self.path, f"its {self._written} rows are safe"), _replacing(self.path) as partial:
             shutil.copyfile(self.path, partial)
-            with h5py.File(partial, "r+") as file:
+            file = h5py.File(partial, "r+")
+            with left_open(file):
                 file.attrs.update(status=status, ended=_now(), iterations=self._written)
                 if message:
                     file.attrs["message"] = message
                 if x is not None:
                     file["final/x"][:] = x
+                file.close()
 
     def __enter__(self) -> Recorder:
         return self
@@ -309,8 +309,10 @@ def _check_replaceable(path: Path, overwrite: bool) -> None:
 def _replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; the file made there takes its place, unless something goes wrong."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)  # of a killed process of this number, or a link that somebody put there
     try:
         yield partial
+        sync(partial)
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -327,6 +329,25 @@ def cannot_write(path: Path, remedy: str) -> Iterator[None]:
         number = getattr(error, "errno", None)
         reason = told[1] if told else os.strerror(number) if number else str(error).splitlines()[0]
         raise UserError(f"cannot write {path}: {reason}; {remedy}") from None
+
+
+@contextmanager
+def left_open(file: h5py.File) -> Iterator[None]:
+    """After a write that failed inside, a file is never closed: HDF5 would write once more, fail, and crash."""
+    try:
+        yield
+    except (OSError, RuntimeError):
+        file.id.locked = True
+        raise
+
+
+def sync(path: Path) -> None:
+    """Let a file, or a folder's names, reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _now() -> str:

@@ -15,12 +15,12 @@ import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.method.aggregate import Aggregate
+from pmom_mpi.method.divergence import Origin
 from pmom_mpi.method.ledger import Ledger, columns, node_columns, worker_columns
 from pmom_mpi.method.server import Method, Server
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems.base import Known, Problem
-from pmom_mpi.record.checkpoint import Checkpoint, usable
-from pmom_mpi.record.checkpoint import remove as remove_checkpoints
+from pmom_mpi.record.checkpoint import Checkpoint, clear, usable
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder, check_place
 from pmom_mpi.runtime.dense import dense_seconds
@@ -31,6 +31,7 @@ from pmom_mpi.runtime.together import EXIT_CODES, agree, from_server, text_of, t
 from pmom_mpi.runtime.warm_up import warm_up
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.base import Ranks
+from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Interrupted, Signals
 from pmom_mpi.words.errors import blame
 from pmom_mpi.words.report import Entry, Row
@@ -203,6 +204,9 @@ def _serve(
             saving.wait()
             if status == "interrupted":
                 message = f"interrupted by signal {signals.arrived}"
+            elif server.origin is not None:
+                message = f"iteration {server.origin.iteration}: {server.origin.words}"
+                print(f"pmom: {message}", file=sys.stderr, flush=True)
             recorder.finish(status, server.x, message)
             if watcher is not None:
                 watcher.end(status)
@@ -216,7 +220,7 @@ def _serve(
             if watcher is not None:
                 watcher.end(status)
         raise
-    if message and ranks.size > 1:
+    if status == "interrupted" and ranks.size > 1:
         print(f"pmom: {message}; the run file is complete up to here", file=sys.stderr, flush=True)
     code = 128 + (signals.arrived or 0) if status == "interrupted" else EXIT_CODES[status]
     if status == "diverged" and setting.config.on_divergence == "continue":
@@ -235,14 +239,23 @@ def _server(
         if watcher is not None:
             watcher.row(entry.row)
 
-    star = ranks.star(host, setting.hosting, setting.capacity, signals)
+    def lags(iteration: int, words: str, rank: int, host: str) -> None:
+        print(f"pmom: iteration {iteration}: {words}", file=sys.stderr, flush=True)
+        recorder.event(iteration, words, rank, host)
+
+    def tell(found: Origin) -> None:
+        rank = -1 if found.node is None else ranks.size - ranks.workers + setting.hosting.worker_of(found.node)
+        recorder.event(found.iteration, found.words, rank, "" if rank < 0 else ranks.hosts[rank])
+
+    patience = Patience(ranks.hosts, config.transport.deadline, lags)
+    star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
     ledger = Ledger(setting.schema, append, config.record.nodes)
-    loss = setting.schema.reported[0].name
+    names = tuple(metric.name for metric in setting.schema.reported)
     method = Method(config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop")
     return Server(
         method, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
-        lambda: signals.arrived, loss,
+        lambda: signals.arrived, names, tell,
     )  # fmt: skip
 
 
@@ -261,6 +274,7 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, seconds: dict[str, fl
         with usable(beginning.checkpoint):
             first = Checkpoint(beginning.checkpoint).iteration
         recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers)
+        clear(recorder.path, above=first)
         recorder.event(first, f"resumed on {ranks.size} ranks", ranks.rank, ranks.hosts[ranks.rank])
         return recorder
     words = {
@@ -294,5 +308,5 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, seconds: dict[str, fl
             worker_metrics=worker_columns() if ranks.workers > 1 else (),
             workers=ranks.workers,
         )
-    remove_checkpoints(recorder.path)
+    clear(recorder.path)
     return recorder

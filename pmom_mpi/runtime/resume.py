@@ -14,7 +14,7 @@ from pmom_mpi.record.repair import is_being_written
 from pmom_mpi.runtime.setting import Source
 from pmom_mpi.words.errors import UserError
 
-MAY_CHANGE = ("output", "evaluate", "checkpoint", "record.flush_seconds", "iterations")
+MAY_CHANGE = ("output", "evaluate", "checkpoint", "record.flush_seconds", "transport", "iterations")
 """Keys that do not bend the trajectory so far; more iterations have conditions of their own."""
 
 
@@ -77,7 +77,7 @@ def resumed(run_file: str | Path, wanted: Source | None = None, extend: int | No
     longer = _longer(path, raw, source)
     if head.status in ("finished", "diverged") and not (longer and head.status == "finished"):
         return Beginning(source, over=head.status)
-    found, passed = checkpoint.newest(path, head.run_id)
+    found, passed = checkpoint.newest(path, head.run_id, head.rows)
     notes = tuple(f"note: {line}; passed over" for line in passed)
     if found is None:
         if longer and head.status == "finished":

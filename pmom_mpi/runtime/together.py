@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from pmom_mpi.transport.base import SERVER, Ranks, WorkerFailed
+from pmom_mpi.transport.patience import DeadlinePassed
 from pmom_mpi.transport.signals import Interrupted
 from pmom_mpi.words.errors import UserError
 
 T = TypeVar("T")
 
 EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
-USER_ERROR = 2
+USER_ERROR, DEADLINE = 2, 4
 
 
 @contextmanager
@@ -65,13 +66,15 @@ def exit_code(error: BaseException) -> int:
     """The exit status of a job that ends with this."""
     if isinstance(error, (Interrupted, KeyboardInterrupt)):
         return 128 + (error.signal if isinstance(error, Interrupted) else 2)
+    if isinstance(error, DeadlinePassed):
+        return DEADLINE
     is_user_error = isinstance(error, UserError) or (isinstance(error, WorkerFailed) and error.is_user_error)
     return USER_ERROR if is_user_error else EXIT_CODES["failed"]
 
 
 def text_of(error: BaseException) -> str:
     """A user's error is its line; anything else is a defect and shows where it happened."""
-    if isinstance(error, (UserError, Interrupted, WorkerFailed)):
+    if isinstance(error, (UserError, Interrupted, WorkerFailed, DeadlinePassed)):
         return str(error)
     return "".join(traceback.format_exception(error)).rstrip()
 
@@ -82,6 +85,8 @@ def _line(ranks: Ranks, error: BaseException) -> str:
         return _told(error.rank, error.host, str(error), error.is_user_error)
     if isinstance(error, (Interrupted, KeyboardInterrupt)):
         return f"pmom: {error or 'interrupted'}; the run file holds every recorded iteration"
+    if isinstance(error, DeadlinePassed):
+        return f"pmom: {error}; the job is given up"
     return _told(ranks.rank, ranks.hosts[ranks.rank], text_of(error), isinstance(error, UserError))
 
 

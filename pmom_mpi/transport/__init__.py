@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pmom_mpi.cluster.environment import launcher
 from pmom_mpi.transport.one_process import OneProcess
+from pmom_mpi.transport.signals import die_of_interrupts
 from pmom_mpi.words.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def connect() -> OneProcess | MpiRanks:
     started = launcher()
     if started is None or started.size == 1:
         return OneProcess()
+    die_of_interrupts()
     try:
         from pmom_mpi.transport.mpi import MpiRanks
     except (ImportError, RuntimeError) as error:  # mpi4py raises either when it finds no library

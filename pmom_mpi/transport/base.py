@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.nodes import Hosting
@@ -115,7 +116,7 @@ class Ranks(Protocol):
     def link_speed(self) -> float:
         """Bytes a second from a worker to the server; NaN without a link."""
 
-    def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals) -> Star:
+    def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals, patience: Patience) -> Star:
         """The server's side of the star. ``capacity`` is the size of the largest payload."""
 
     def serve(self, host: NodeHost, hosting: Hosting, capacity: int) -> None:

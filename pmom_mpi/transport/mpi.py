@@ -12,6 +12,7 @@ import numpy as np
 from pmom_mpi.transport.base import SERVER, NodeHost
 from pmom_mpi.transport.edge import MpiEdge
 from pmom_mpi.transport.messages import FAILURE, LINK, MPI, Link
+from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.placement import cores_available, keeping_to, oversubscribed, own_core
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.star import MpiStar
@@ -70,9 +71,9 @@ class MpiRanks:
             best = max(best, data.size / (time.perf_counter() - began))
         return self.share(best)
 
-    def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals) -> MpiStar:
+    def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals, patience: Patience) -> MpiStar:
         """The server hosts no node; the workers' reports and memories are taken in those of ``host``."""
-        return MpiStar(self._link, host, hosting, signals)
+        return MpiStar(self._link, host, hosting, signals, patience)
 
     def serve(self, host: NodeHost, hosting: Hosting, capacity: int) -> None:
         """Where workers share the server's host, on a core of this one's own."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from pmom_mpi.transport.base import NodeHost, Order
+from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.nodes import Hosting, turns
@@ -37,7 +38,8 @@ class OneProcess:
     def link_speed(self) -> float:
         return float("nan")
 
-    def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals) -> LocalStar:
+    def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals, patience: Patience) -> LocalStar:
+        """There is nobody to wait for."""
         return LocalStar(host, hosting.nodes, capacity, signals)
 
     def serve(self, host: NodeHost, hosting: Hosting, capacity: int) -> None:

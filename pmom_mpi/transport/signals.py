@@ -19,6 +19,17 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 """What `signal.signal` takes and returns."""
 
 
+def die_of_interrupts() -> None:
+    """Outside of a run's iterations a SIGINT ends a rank at once, as SIGTERM does, and the launcher ends the job.
+
+    Python's KeyboardInterrupt would have MPI finalized as this rank leaves, which waits for all other ranks, while they
+    may wait for this one. A handler of the user's own stays.
+    """
+    at_home = threading.current_thread() is threading.main_thread()
+    if at_home and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Interrupted(Exception):
     """Two of the signals arrived; ``signal`` is the number of the last."""
 

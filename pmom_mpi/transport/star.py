@@ -20,8 +20,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pmom_mpi.transport.base import SERVER, NodeHost, Order, WorkerFailed
+from pmom_mpi.transport.base import SERVER, NodeHost, Order, Task, WorkerFailed
 from pmom_mpi.transport.messages import FAILURE, MEMORY, MPI, REPORT, Link, pieces
+from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.waiting import Waiter
 from pmom_mpi.words.memory import Memory, unpack
@@ -32,16 +33,18 @@ from pmom_mpi.words.report import Report
 class MpiStar:
     """The centre; see `pmom_mpi.transport.base.Star`."""
 
-    def __init__(self, link: Link, host: NodeHost, hosting: Hosting, signals: Signals) -> None:
+    def __init__(self, link: Link, host: NodeHost, hosting: Hosting, signals: Signals, patience: Patience) -> None:
         self._comm = link.comm
         self._piece = link.piece
         self._hosting = hosting
         self._host = host
         self._report = host.report
         self._signals = signals
+        self._patience = patience
+        self._missing: set[int] = set()
+        """Ranks whose answers are awaited; empty in a broadcast, where nobody knows who hangs."""
         self._waiter = Waiter(link.polite, self._between)
         self._free: list[np.ndarray] = []
-        self._reported: set[int] = set()
         self._arrived: dict[int, tuple[np.ndarray, int]] = {}
         self._turns = turns(hosting.nodes)
         self._turns_of = [hosting.turns_of(worker) for worker in range(hosting.workers)]
@@ -51,21 +54,27 @@ class MpiStar:
         self.received_bytes = 0
 
     def broadcast(self, order: Order, model: np.ndarray) -> None:
+        self._patience.begin(order.iteration)
         data = model.view(np.uint8)
         head = np.array([order.iteration, order.task, data.size], np.int64)
         self._waiter.until(self._comm.Ibcast(head, SERVER).Test)
         for piece in pieces(data, self._piece):
             self._waiter.until(self._comm.Ibcast([piece, MPI.BYTE], SERVER).Test)
         self.sent_bytes += data.size
+        if order.task & (Task.GRADIENT | Task.EVALUATE):
+            self._missing.update(range(1, self._hosting.workers + 1))
         self._due = [iter(nodes) for nodes in self._turns_of]
 
     def memories(self) -> Iterator[tuple[int, Memory]]:
-        memory = self._host.memory(0)
+        memory, working = self._host.memory(0), self._missing
         for node in self._turns:
-            buffer, size = self._take_from(self._hosting.worker_of(node) + 1, MEMORY)
+            source = self._hosting.worker_of(node) + 1
+            self._missing = {source}
+            buffer, size = self._take_from(source, MEMORY)
             unpack(buffer[:size], memory)
             self._free.append(buffer)
             yield node, memory
+        self._missing = working
 
     def _take_from(self, source: int, tag: int) -> tuple[np.ndarray, int]:
         """The next message with this tag of one rank."""
@@ -82,9 +91,8 @@ class MpiStar:
             self._free.append(buffer)
 
     def report(self) -> Report:
-        while len(self._reported) < self._hosting.workers:
+        while self._missing:
             self._take()
-        self._reported.clear()
         return self._report
 
     def _take(self) -> None:
@@ -98,7 +106,7 @@ class MpiStar:
         worker = source - 1
         if tag == REPORT:
             self._report.unpack(buffer[:size], self._hosting, worker)
-            self._reported.add(worker)
+            self._missing.discard(source)
             self._free.append(buffer)
         else:
             self._arrived[next(self._due[worker])] = buffer, size
@@ -134,6 +142,7 @@ class MpiStar:
         message = self._comm.Improbe(MPI.ANY_SOURCE, FAILURE, status)
         if message is not None:
             self._raise(message, status)
+        self._patience.check(self._missing)
 
     def _raise(self, message: MPI.Message, status: MPI.Status) -> None:
         data = bytearray(status.Get_count(MPI.BYTE))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -22,6 +23,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.analysis import curves, plot, published, read, show, summary
 from pmom_mpi.cli import main
 from pmom_mpi.commands.tables import on_terminal
+from pmom_mpi.record.checkpoint import generations
 from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric
@@ -53,6 +55,28 @@ def test_show_names_what_matters(files):
     for words in ("small", "finished, 5 of 5", "top_k", "counted once", "a copy a node (x 4)", "slowest worker",
                   "median ms", "/metrics", "bit"):  # fmt: skip
         assert words in text
+
+
+def test_a_run_that_ended_too_early_says_how_it_goes_on(tmp_path):
+    """A killed and an interrupted run, with and without a checkpoint, and one whose newest checkpoint is damaged."""
+    raw = {
+        "name": "early", "iterations": 7, "step_size": 0.1, "problem": {"kind": "softmax_regression"},
+        "data": {"name": "digits", "nodes": 2}, "checkpoint": {"every": 3},
+    }  # fmt: skip
+    path = tmp_path / "an early run.h5"
+    experiment.run(raw, output=path)
+    assert "pmom resume" not in shown(read.load(path))
+    for status, words in (("interrupted", "interrupted, 7 of 7"), ("running", "killed after 7 of 7")):
+        with h5py.File(path, "r+") as file:
+            file.attrs["status"] = status
+        text = shown(read.load(path), width=250)
+        assert words in text and f"pmom resume '{path}'  (from iteration 7)" in text
+    newest, *_ = generations(path)
+    newest.write_bytes(b"")
+    assert "(from iteration 6; newer ones passed over: 1)" in shown(read.load(path), width=250)
+    for file in generations(path):
+        file.unlink()
+    assert f"pmom resume '{path}'  (no checkpoint: starts again)" in shown(read.load(path), width=250)
 
 
 def test_what_is_shown_fits_80_columns(files):

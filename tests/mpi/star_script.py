@@ -13,6 +13,7 @@ from pmom_mpi.transport.base import Order, Task
 from pmom_mpi.transport.edge import MpiEdge
 from pmom_mpi.transport.messages import Link
 from pmom_mpi.transport.mpi import MpiRanks
+from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.star import MpiStar
 from pmom_mpi.words.nodes import Hosting, turns
@@ -64,7 +65,7 @@ def main() -> None:
         ranks.close()
         return
     with Signals() as signals:
-        star = MpiStar(link, Nodes(hosting, 0, report), hosting, signals)
+        star = MpiStar(link, Nodes(hosting, 0, report), hosting, signals, Patience(ranks.hosts, 0, print))
         expected = 0
         for k in range(iterations):
             star.broadcast(Order(k, Task.GRADIENT | (Task.SAVE if k % 5 == 2 else Task(0))), model(k))

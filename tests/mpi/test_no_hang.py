@@ -106,6 +106,30 @@ def test_it_ends_with_one_message(start, case):
     assert done.stderr.count(words) == 1 or (words in done.stderr and done.stderr.count("pmom: ") == 1), done.stderr
 
 
+INTERRUPTED = """
+import os, sys, threading, time
+import pmom_mpi
+rank = int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ["PMI_RANK"])
+if rank == int(sys.argv[1]):
+    threading.Timer(float(sys.argv[2]), os.kill, (os.getpid(), 2)).start()
+else:
+    time.sleep(3)
+pmom_mpi.run(sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("rank, seconds", [(0, 0.5), (1, 0.5), (0, 4)])
+def test_a_rank_that_is_interrupted_while_ranks_connect_ends_the_job(mpirun, tmp_path, rank, seconds):
+    """It must not leave with an exception: as Python ends, MPI waits for all other ranks, and they for this one."""
+    raw = {
+        "name": "long", "iterations": 10**6, "step_size": 0.1, "data": {"name": "digits", "nodes": 6},
+        "problem": {"kind": "softmax_regression"}, "output": str(tmp_path / "long.h5"),
+    }  # fmt: skip
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(raw))
+    words = [sys.executable, "-c", INTERRUPTED, str(rank), str(seconds), str(tmp_path / "long.yaml")]
+    assert mpirun(3, words, module=False, timeout=60).returncode != 0
+
+
 def test_no_process_is_left_over(start, tmp_path):
     start("parts:NoStart", "")
     time.sleep(1)
