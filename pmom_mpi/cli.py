@@ -16,6 +16,7 @@ from pmom_mpi.cluster.environment import launcher  # noqa: E402
 from pmom_mpi.commands import bench, bias, check_problem, data, doctor, looking, repair, reproduce, resuming, running  # noqa: E402
 from pmom_mpi.commands import compare as comparing  # noqa: E402
 from pmom_mpi.commands import status as states  # noqa: E402
+from pmom_mpi.commands import submit as submitting  # noqa: E402
 from pmom_mpi.commands import sweep as sweeping  # noqa: E402
 from pmom_mpi.words.errors import UserError  # noqa: E402
 
@@ -51,7 +52,7 @@ def main() -> None:
 
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
-    sweeping.sweep, states.status, comparing.compare,
+    sweeping.sweep, submitting.submit, states.status, comparing.compare,
     reproduce.reproduce, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair,
 ):  # fmt: skip
     main.add_command(command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -11,18 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
-from pmom_mpi import config as configs
 from pmom_mpi.analysis import read
-from pmom_mpi.campaign import states
-from pmom_mpi.campaign.identity import IMMATERIAL, complete
+from pmom_mpi.campaign import folder, states
+from pmom_mpi.campaign.identity import complete
 from pmom_mpi.campaign.states import FAILED
 from pmom_mpi.campaign.sweep_file import Planned, Sweep
 from pmom_mpi.cluster import launch
 from pmom_mpi.cluster.mpirun import with_path
 from pmom_mpi.record.provenance import AT_ONCE
-from pmom_mpi.words.errors import UserError
 
 LOOK_SECONDS = 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -86,6 +83,8 @@ class Pool:
         Of those, the ones that were complete before.
     failed : dict of str to str
         Why, by stem.
+    failed_before : set of str
+        Of those, the ones that had failed before and were not tried again.
     elsewhere : set of str
         Runs that another process is running.
     arrived : int
@@ -97,11 +96,21 @@ class Pool:
     done: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    failed_before: set[str] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
     arrived: int = 0
     began: float = field(default_factory=time.monotonic)
     _children: list[_Child] = field(default_factory=list)
     _left: list[Planned] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """128 + signal when one came; else 1 where a run is not complete, or, not waiting for others, one of ours."""
+        if self.arrived:
+            return 128 + self.arrived
+        if not self.options.wait:
+            return int(len(self.failed) > len(self.failed_before))
+        return int(len(self.done) < len(self.sweep.runs))
 
     @property
     def running(self) -> list[Planned]:
@@ -114,7 +123,7 @@ class Pool:
 
     def run(self, watcher: Watcher) -> None:
         """Run all that is not complete; returns when nothing is left, or when a signal has ended all runs."""
-        write_configs(self.sweep)
+        folder.write_configs(self.sweep)
         self._left = list(self.sweep.runs)
         previous = {number: signal.signal(number, self._note) for number in SIGNALS}
         try:
@@ -146,7 +155,7 @@ class Pool:
         for run in list(self._left):
             if len(self._children) >= self.options.at_once:
                 return
-            claim = _claim(self.sweep.folder, run)
+            claim = folder.claim(self.sweep.folder, run)
             if claim is None:
                 self.elsewhere.add(run.stem)
                 if not self.options.wait:
@@ -169,6 +178,7 @@ class Pool:
             self.skipped.add(run.stem)
             return True
         if state.state == "failed" and not self.options.retry:
+            self.failed_before.add(run.stem)
             self.failed[run.stem] = f"{state.message} (before; --retry-failed tries it again)"
             return True
         path.with_suffix(FAILED).unlink(missing_ok=True)
@@ -231,70 +241,6 @@ class Pool:
             path.with_suffix(FAILED).write_text(reason + "\n")
         self.failed[run.stem] = reason
         return f"failed: {reason}"
-
-
-def write_configs(sweep: Sweep) -> None:
-    """Write the config of every run beside its run file.
-
-    Raises
-    ------
-    UserError
-        When the folder cannot be written, or holds runs that the sweep file meant before it was changed.
-    """
-    try:
-        sweep.folder.mkdir(parents=True, exist_ok=True)
-        _check_unchanged(sweep)
-        for run in sweep.runs:
-            place = sweep.folder / f"{run.stem}.yaml"
-            text = configs.to_yaml(run.raw)
-            if not place.exists() or place.read_text(encoding="utf-8") != text:
-                partial = place.with_name(f".{place.name}.{os.getpid()}")
-                partial.write_text(text, encoding="utf-8")
-                partial.replace(place)
-    except OSError as error:
-        raise UserError(
-            f"{sweep.folder}: cannot write there ({error.strerror}); choose another folder with -o"
-        ) from None
-
-
-def _check_unchanged(sweep: Sweep) -> None:
-    """Refuse a folder where the same choices were run with another base config."""
-    from pmom_mpi.runtime.resume import differences
-
-    begun = {_words(path.stem): path for path in sweep.folder.glob("*.h5") if states.NAMED.search(path.stem)}
-    now = {run.stem for run in sweep.runs}
-    for run in sweep.runs:
-        old = begun.get(_words(run.stem))
-        if old is None or old.stem in now or not old.with_suffix(".yaml").exists():
-            continue
-        before: dict[str, Any] = configs.load(old.with_suffix(".yaml"))
-        keys = [key for key, *_ in differences(before, run.raw)]
-        keys = keys or [key for key in run.raw if key not in IMMATERIAL and before.get(key) != run.raw[key]]
-        raise UserError(
-            f"{sweep.path}: {', '.join(keys)}: changed since {old} was run; choose another folder with -o, or change "
-            "it back"
-        )
-
-
-def _words(stem: str) -> str:
-    """A run's name without its hash."""
-    return states.NAMED.sub("", stem)
-
-
-def _claim(folder: Path, run: Planned) -> IO[str] | None:
-    """A lock on a run, held until it is closed by us and by the run; None while somebody else has it."""
-    place = folder / ".locks"
-    place.mkdir(exist_ok=True)
-    claim = (place / run.stem).open("w")
-    try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        claim.close()
-        return None
-    except OSError as error:
-        claim.close()
-        raise UserError(f"{place}: this file system has no locks ({error.strerror}); choose another with -o") from None
-    return claim
 
 
 def _last_line(log: Path) -> str:

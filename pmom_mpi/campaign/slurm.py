@@ -102,4 +102,4 @@ def queued(known: Iterable[Job]) -> list[Queued]:
     except subprocess.TimeoutExpired:
         return []
     rows = (line.strip().partition("|") for line in done.stdout.splitlines() if "|" in line)
-    return [Queued(job, reason) for job, _, reason in rows]
+    return [Queued(job, "" if reason == "None" else reason) for job, _, reason in rows]

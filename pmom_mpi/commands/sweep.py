@@ -59,7 +59,7 @@ def sweep(
     at_once = at_once or max(1, cores().usable // ranks)
     pool = _run(found, Options(min(at_once, len(found.runs)), ranks, not keep_going, retry_failed, wait))
     _tell(found, pool, aim, best, shared_seconds)
-    sys.exit(128 + pool.arrived if pool.arrived else int(len(pool.done) < len(found.runs)))
+    sys.exit(pool.exit_code)
 
 
 def _list(found: Sweep) -> None:
