@@ -27,6 +27,10 @@ from pmom_mpi.commands import (  # noqa: E402
     resuming,
     running,
 )
+from pmom_mpi.commands import compare as comparing  # noqa: E402
+from pmom_mpi.commands import status as states  # noqa: E402
+from pmom_mpi.commands import submit as submitting  # noqa: E402
+from pmom_mpi.commands import sweep as sweeping  # noqa: E402
 from pmom_mpi.words.errors import UserError  # noqa: E402
 
 PRECEDENCE_SECONDS = 2.0
@@ -61,7 +65,7 @@ def main() -> None:
 
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
-    reproduce.reproduce, ready.configs, ready.init, explain.explain, doctor.doctor, check_problem.check_problem,
-    bias.bias, bench.bench, repair.repair,
+    sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
+    explain.explain, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair,
 ):  # fmt: skip
     main.add_command(command)

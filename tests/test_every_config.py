@@ -8,10 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from pmom_mpi.cli import main
+from pmom_mpi.config import places
 from pmom_mpi.data.library import list_datasets
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted([*ROOT.glob("configs/**/*.yaml"), *ROOT.glob("examples/*.yaml")])
+SWEEPS = ROOT / "configs/sweeps"
+CONFIGS = sorted(
+    path for path in [*ROOT.glob("configs/**/*.yaml"), *ROOT.glob("examples/*.yaml")] if path.parent != SWEEPS
+)
 COMMANDS = {
     "validate": [],
     "bias": ["--nodes", "1", "--repeats", "3"],

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from pmom_mpi.analysis import published, read
+from pmom_mpi.campaign.identity import complete
 from pmom_mpi.runtime import experiment
 from pmom_mpi.transport import connect
 from pmom_mpi.words.errors import UserError
@@ -63,10 +64,7 @@ def _compare(what: str, setting: str, seed: int, path: Path, iterations: int) ->
 
 
 def _there(path: Path, iterations: int) -> bool:
-    if not path.exists():
-        return False
-    run = read.load(path)
-    return run.status in ("finished", "diverged") and run.iterations >= iterations
+    return path.exists() and complete(read.load(path), iterations)
 
 
 def table(comparisons: Sequence[Comparison]) -> Table:

@@ -38,7 +38,7 @@ class Command:
         return " ".join([*set_first, shlex.join(self.words)])
 
 
-def launch_command(ranks: int, program: Sequence[str], threads: int = 1) -> Command:
+def launch_command(ranks: int, program: Sequence[str], threads: int = 1, alone: bool = True) -> Command:
     """The command that starts ``program`` on so many ranks of this machine or allocation.
 
     Parameters
@@ -49,13 +49,15 @@ def launch_command(ranks: int, program: Sequence[str], threads: int = 1) -> Comm
         What every rank executes.
     threads : int
         BLAS threads a rank.
+    alone : bool
+        Whether these cores are this job's; ranks of jobs that share them are not bound, lest all take the first ones.
 
     Raises
     ------
     UserError
         When there is no mpirun that belongs to mpi4py's MPI.
     """
-    return compose(find(), ranks, program, threads, cores(), allocation(), os.geteuid() == 0)
+    return compose(find(), ranks, program, threads, cores(), allocation(), os.geteuid() == 0, alone)
 
 
 def compose(
@@ -66,6 +68,7 @@ def compose(
     machine: Cores,
     granted: Allocation | None,
     root: bool,
+    alone: bool = True,
 ) -> Command:
     """`launch_command` with everything it finds out given.
 
@@ -74,7 +77,7 @@ def compose(
     cores (taken to be like this one's): Slurm may count hardware threads.
     """
     cores_there = machine.usable if granted is None else min(granted.slots, granted.hosts * machine.usable)
-    fits = ranks * threads <= cores_there
+    fits = alone and ranks * threads <= cores_there
     variables = dict.fromkeys(THREAD_VARIABLES, str(threads))
     if mpirun.vendor == OPEN_MPI:
         flags = [word for name in variables for word in ("-x", name)]

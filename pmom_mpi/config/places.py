@@ -27,7 +27,8 @@ def ready() -> dict[str, Path]:
     >>> ready()["mnist-top10"].parent.name
     'paper'
     """
-    return {path.stem: path for name in FOLDERS for path in sorted(folder(name).rglob("*.yaml"))}
+    found = (path for name in FOLDERS for path in sorted(folder(name).rglob("*.yaml")))
+    return {path.stem: path for path in found if path.parent.name != "sweeps"}
 
 
 def find(config: str | Path) -> Path:

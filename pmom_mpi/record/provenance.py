@@ -17,6 +17,8 @@ from pmom_mpi import __version__
 
 LIBRARIES = ("numpy", "numba", "h5py", "mpi4py")
 GIT_SECONDS = 5
+AT_ONCE = "PMOM_RUNS_AT_ONCE"
+"""Set by a sweep: how many runs share this machine, so that nobody takes their seconds for those of a run alone."""
 
 
 def provenance(facts: Mapping[str, str]) -> dict[str, str]:
@@ -37,6 +39,7 @@ def provenance(facts: Mapping[str, str]) -> dict[str, str]:
         "cpu": _cpu(),
         "command": shlex.join(sys.argv),
         "git_commit": _commit(),
+        "runs_at_once": os.environ.get(AT_ONCE, "1"),
         **facts,
     }
 

@@ -1,0 +1,73 @@
+"""Runs side by side: results, costs, speed-ups, and in what their configs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pmom_mpi.analysis import read
+from pmom_mpi.analysis.curves import curves
+from pmom_mpi.analysis.read import Run
+from pmom_mpi.analysis.tables import Table
+from pmom_mpi.campaign import outcome
+from pmom_mpi.campaign.identity import IMMATERIAL
+from pmom_mpi.campaign.outcome import Group, Target
+from pmom_mpi.campaign.states import run_files
+from pmom_mpi.words.errors import UserError
+
+IGNORED = ("seed", *IMMATERIAL)
+
+
+def load(places: Iterable[str | Path]) -> list[Run]:
+    """The runs of files, and of all files below folders; raises `UserError` where there is none."""
+    found = []
+    for place in map(Path, places):
+        files = run_files(place) if place.is_dir() else [place]
+        if not files:
+            raise UserError(f"{place}: no run file in this folder")
+        found += [read.load(file) for file in files]
+    begun = [run for run in found if run.iterations]
+    if not begun:
+        raise UserError("none of these runs has an iteration yet")
+    return begun
+
+
+def groups(runs: Sequence[Run]) -> list[Group]:
+    """Runs that differ in their seed only together, labelled by what sets them apart, the first run's group first."""
+    found = [Group(curve.label, curve.runs, {}) for curve in curves(runs)]
+    return sorted(found, key=lambda group: runs[0] not in group.runs)
+
+
+def compare(runs: Sequence[Run], target: Target | None = None, shared: bool = False) -> list[Table]:
+    """Two tables: what came of each group and at what cost, beside the first; and the keys in which they differ."""
+    found = groups(runs)
+    made = [outcome.table(found, target, shared, against=True)]
+    differing = _differing(found)
+    return [*made, differing] if differing.rows else made
+
+
+def _differing(found: Sequence[Group]) -> Table:
+    """A row a key that is not the same in all groups."""
+    configs = [flat(group.runs[0].config) for group in found]
+    keys = sorted({key for config in configs for key in config if not key.startswith(IGNORED)})
+    rows = [(key, *(config.get(key, "") for config in configs)) for key in keys]
+    rows = [row for row in rows if len(set(row[1:])) > 1]
+    return Table("what differs", ("key", *(group.label for group in found)), tuple(rows), texts=len(found) + 1)
+
+
+def flat(section: object, path: str = "") -> dict[str, str]:
+    """A config as texts by key path.
+
+    Examples
+    --------
+    >>> flat({"seed": 1, "bias": [{"kind": "top_k", "k": 5}]})
+    {'seed': '1', 'bias.0.kind': 'top_k', 'bias.0.k': '5'}
+    """
+    if isinstance(section, dict):
+        items = [(str(key), value) for key, value in section.items()]
+    elif isinstance(section, list):
+        items = [(str(place), value) for place, value in enumerate(section)]
+    else:
+        return {path: str(section)}
+    parts = [flat(value, f"{path}.{key}" if path else key) for key, value in items]
+    return {key: value for part in parts for key, value in part.items()}

@@ -1,0 +1,147 @@
+"""How far the runs of a folder are, from their files."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pmom_mpi.analysis import read
+from pmom_mpi.analysis.read import Run
+from pmom_mpi.analysis.tables import Table
+from pmom_mpi.words.errors import UserError
+
+RATED = 20
+"""Iterations that a rate is the mean of."""
+NAMED = re.compile(r"-[0-9a-f]{8}$")
+"""How the names of a sweep's runs end."""
+FAILED = ".failed"
+"""Ending of the file beside a run's that says why it failed, where there is no run file to say it."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes
+    ----------
+    path : Path
+        Its run file, whether it exists or not.
+    state : str
+        waiting (planned, not begun), queued, running, interrupted, killed, finished, diverged, failed, unreadable.
+    iteration, planned : int
+        Iterations done, and all.
+    rate, left : float
+        Iterations a second, and seconds to go; NaN where not known.
+    message : str
+        Why it failed, or what else is to be said.
+    """
+
+    path: Path
+    state: str
+    iteration: int = 0
+    planned: int = 0
+    rate: float = math.nan
+    left: float = math.nan
+    message: str = ""
+
+
+def of_file(path: Path) -> State:
+    """The state of the run of a file, which need not exist."""
+    if not path.exists():
+        failed = path.with_suffix(FAILED)
+        return State(path, "failed", message=failed.read_text().strip()) if failed.exists() else State(path, "waiting")
+    try:
+        return of_run(read.load(path))
+    except UserError as error:
+        return State(path, "unreadable", message=str(error).removeprefix(f"{path}: "))
+
+
+def of_run(run: Run) -> State:
+    """The state of a run that has a file."""
+    failed = run.path.with_suffix(FAILED)
+    if failed.exists() and run.status not in ("running", "finished", "diverged"):
+        return State(run.path, "failed", run.iterations, run.planned, message=failed.read_text().strip())
+    state = "killed" if run.status.startswith("killed") else run.status
+    if state != "running":
+        return State(run.path, state, run.iterations, run.planned, message=str(run.attributes.get("message", "")))
+    spent = float(np.mean(run.metrics["time_total"][-RATED:])) if run.iterations else 0.0
+    rate = 1 / spent if spent > 0 else math.nan
+    return State(run.path, state, run.iterations, run.planned, rate, (run.planned - run.iterations) / rate)
+
+
+class Folder:
+    """The runs below a folder; files of runs that have ended are read once."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._known: dict[Path, tuple[int, State]] = {}
+
+    def states(self) -> list[State]:
+        """Of every run, those that are planned by a sweep included; raises `UserError` when there is no such folder."""
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder}: no such folder")
+        planned = (path.with_suffix(".h5") for path in self.folder.rglob("*.yaml") if NAMED.search(path.stem))
+        return [self._state(path) for path in sorted({*run_files(self.folder), *planned})]
+
+    def _state(self, path: Path) -> State:
+        changed = path.stat().st_mtime_ns if path.exists() else 0
+        if path in self._known and self._known[path][0] == changed:
+            return self._known[path][1]
+        state = of_file(path)
+        if state.state in ("finished", "diverged"):
+            self._known[path] = changed, state
+        return state
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Every HDF5 file below a folder that is no checkpoint and not half written."""
+    found = folder.rglob("*.h5")
+    return sorted(path for path in found if ".checkpoint-" not in path.name and not path.name.startswith("."))
+
+
+def table(states: Sequence[State], folder: Path) -> Table:
+    """A row a run."""
+    rows = tuple(
+        (
+            _below(state.path, folder),
+            state.state,
+            f"{state.iteration}/{state.planned}" if state.planned else "",
+            "" if math.isnan(state.rate) else f"{state.rate:.3g}",
+            duration(state.left),
+            state.message,
+        )
+        for state in states
+    )
+    return Table("", ("run", "state", "iteration", "it/s", "ETA", "message"), rows, texts=2)
+
+
+def counted(states: Iterable[State]) -> str:
+    """``2 running, 5 finished``."""
+    return ", ".join(f"{count} {state}" for state, count in Counter(state.state for state in states).items())
+
+
+def duration(seconds: float) -> str:
+    """In two units at most; empty for NaN.
+
+    Examples
+    --------
+    >>> duration(7), duration(754), duration(8000), duration(200000)
+    ('7 s', '12 min 34 s', '2 h 13 min', '2 d 7 h')
+    """
+    if math.isnan(seconds):
+        return ""
+    whole = round(seconds)
+    for large, size, small, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {large} {whole % size // part} {small}"
+    return f"{whole} s"
+
+
+def _below(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder).with_suffix("")) if path.is_relative_to(folder) else str(path)
