@@ -22,11 +22,18 @@ def drift(beta: float, eps: float) -> float:
 def largest_step_size(smoothness: float, beta: float, B: float = 0.0) -> float:
     """The supremum of the step sizes for which `bound` is finite.
 
+    Raises
+    ------
+    UserError
+        When B is not in [0, 1): no step size has a bound then.
+
     Examples
     --------
     >>> largest_step_size(smoothness=2.0, beta=1.0)
     0.5
     """
+    if not 0 <= B < 1:
+        raise UserError(f"B: {B:g} leaves no step size with a bound; it must be at least 0 and below 1")
     if beta == 1:
         return 1 / smoothness
     root = np.sqrt(1 - beta)
@@ -75,7 +82,7 @@ def bound(
     gap : float
         f(x^0) - f*, or anything larger.
     first_bias : float
-        |eta^0|^2.
+        |eta^0|^2; |grad f(x^0)|^2 where the momentum starts from zero.
     B, C : float
         Of the affine bias; see `pmom_mpi.theory.bias`.
     smoothness : float
@@ -100,8 +107,9 @@ def bound(
 
 
 def certificate(
-    values: np.ndarray, biases: np.ndarray, *, smoothness: float, step_size: float, beta: float
-) -> np.ndarray:
+    values: np.ndarray, biases: np.ndarray, *, smoothness: float, step_size: float, beta: float,
+    first_gradient: float | None = None,
+) -> np.ndarray:  # fmt: skip
     """An upper bound of (1/K) sum_{k<K} |grad f(x^k)|^2 from one run's own numbers; assumes only that L is right.
 
     Parameters
@@ -110,6 +118,8 @@ def certificate(
         f(x^0), ..., f(x^K).
     biases : ndarray, shape (K,)
         |eta^k|^2.
+    first_gradient : float, optional
+        |grad f(x^0)|^2, for a momentum that starts from zero (``momentum.start: zero``); without it, v^0 = g^0.
 
     Returns
     -------
@@ -123,7 +133,8 @@ def certificate(
     """
     eps = _eps(smoothness, step_size, beta)
     K = np.arange(1, len(biases) + 1)
-    start = 2 * (values[0] - values[1:]) / step_size + (1 - beta) * biases[0] / (beta * (1 - eps))
+    first = biases[0] if first_gradient is None else first_gradient
+    start = 2 * (values[0] - values[1:]) / step_size + (1 - beta) * first / (beta * (1 - eps))
     return (start + np.cumsum(biases) / (1 - eps)) / K
 
 
