@@ -14,7 +14,7 @@ ROUNDED_DOWN = 1 - 1e-12
 """Keeps the largest step size on the safe side of rounding errors."""
 
 
-def drift(beta: float, eps: float) -> float:
+def drift(beta: float, eps: float | np.ndarray) -> float | np.ndarray:
     """a(eps) = (1 - beta) (1 + (1 - beta) / (eps beta)): how much a step adds to the momentum's error; 0 for beta 1."""
     return 0.0 if beta == 1 else (1 - beta) * (1 + (1 - beta) / (eps * beta))
 
@@ -38,7 +38,7 @@ def largest_step_size(smoothness: float, beta: float, B: float = 0.0) -> float:
         return 1 / smoothness
     root = np.sqrt(1 - beta)
     eps = min(root / (1 + root), 1 - B)
-    q = drift(beta, eps) / (beta * (1 - eps))
+    q = float(drift(beta, eps)) / (beta * (1 - eps))
     return float(2 / (1 + np.sqrt(1 + 4 * q)) / smoothness * ROUNDED_DOWN)
 
 
@@ -98,7 +98,7 @@ def bound(
     UserError
         When the step size is larger than any with a bound.
     """
-    eps = _eps(smoothness, step_size, beta)
+    eps = admissible_eps(smoothness * step_size, beta)
     K = np.asarray(iterations, float)
     if eps >= 1 - B:
         return np.full(K.shape, np.inf)
@@ -131,18 +131,17 @@ def certificate(
     UserError
         When the step size is larger than any with a bound.
     """
-    eps = _eps(smoothness, step_size, beta)
+    eps = admissible_eps(smoothness * step_size, beta)
     K = np.arange(1, len(biases) + 1)
     first = biases[0] if first_gradient is None else first_gradient
     start = 2 * (values[0] - values[1:]) / step_size + (1 - beta) * first / (beta * (1 - eps))
     return (start + np.cumsum(biases) / (1 - eps)) / K
 
 
-def _eps(smoothness: float, step_size: float, beta: float) -> float:
-    eps = float(smallest_eps(step_size * smoothness, beta))
+def admissible_eps(step: float, beta: float) -> float:
+    """`smallest_eps` without a decay, of gamma L; raises `UserError` where the step size is too large for any."""
+    eps = float(smallest_eps(step, beta))
     if np.isnan(eps):
-        limit = largest_step_size(smoothness, beta)
-        raise UserError(
-            f"step_size: {step_size:g} has no bound; with L = {smoothness:g} and beta = {beta:g} at most {limit:g}"
-        )
+        limit = largest_step_size(1.0, beta)
+        raise UserError(f"step_size: gamma L = {step:g} has no bound; with beta = {beta:g} at most {limit:g}")
     return eps

@@ -96,7 +96,7 @@ def test_largest_step_size_is_the_largest(beta):
     limit = nonconvex.largest_step_size(3.0, beta)
     sizes = {"gap": 1.0, "first_bias": 1.0, "C": 1.0, "smoothness": 3.0, "beta": beta}
     assert np.isfinite(nonconvex.bound(10, B=0.0, step_size=limit, **sizes))
-    with pytest.raises(UserError, match=f"beta = {beta:g} at most"):
+    with pytest.raises(UserError, match=f"gamma L = .* beta = {beta:g} at most"):
         nonconvex.bound(10, B=0.0, step_size=1.0001 * limit, **sizes)
     limit = nonconvex.largest_step_size(3.0, beta, B=0.9)
     assert np.isfinite(nonconvex.bound(10, B=0.9, step_size=0.999 * limit, **sizes))
