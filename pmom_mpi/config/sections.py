@@ -46,6 +46,14 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Diagnostics:
+    """When nodes also compute their exact gradients, so that bias and noise are measured: one more full gradient."""
+
+    every: Annotated[int, Field(ge=0)] = 0
+    """On iterations that this divides; 0: never, which costs nothing."""
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """When all of a run is saved, so that `pmom resume` can go on from there; on a signal it always is."""
 
@@ -80,6 +88,7 @@ class Config:
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
     checkpoint: Any = field(default_factory=dict)
+    diagnostics: Any = field(default_factory=dict)
     dtype: Literal["float32", "float64"] = "float32"
     on_divergence: Literal["stop", "continue"] = "stop"
     output: str = "results/{name}-{seed}.h5"
@@ -111,6 +120,7 @@ def _from_raw(raw: dict[str, Any]) -> Config:
         wire=_section(Wire, "wire", config.wire),
         record=_section(Record, "record", config.record),
         checkpoint=_section(Checkpoint, "checkpoint", config.checkpoint),
+        diagnostics=_section(Diagnostics, "diagnostics", config.diagnostics),
         data=None if config.data is None else _section(DataSpec, "data", config.data),
         output=_output(config),
     )

@@ -225,7 +225,7 @@ def _server(
     loss = setting.schema.reported[0].name
     return Server(
         config, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
-        lambda: signals.arrived, loss,
+        lambda: signals.arrived, loss, setting.diagnosis(),
     )  # fmt: skip
 
 
