@@ -13,7 +13,19 @@ import click  # noqa: E402
 
 from pmom_mpi import __version__  # noqa: E402
 from pmom_mpi.cluster.environment import launcher  # noqa: E402
-from pmom_mpi.commands import bench, bias, check_problem, data, doctor, looking, repair, reproduce, resuming, running  # noqa: E402
+from pmom_mpi.commands import (  # noqa: E402
+    bench,
+    bias,
+    check_problem,
+    data,
+    doctor,
+    looking,
+    repair,
+    reproduce,
+    resuming,
+    running,
+    theory,
+)
 from pmom_mpi.words.errors import UserError  # noqa: E402
 
 PRECEDENCE_SECONDS = 2.0
@@ -49,5 +61,6 @@ def main() -> None:
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
     reproduce.reproduce, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair,
+    theory.theory,
 ):  # fmt: skip
     main.add_command(command)
