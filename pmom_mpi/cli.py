@@ -26,6 +26,7 @@ from pmom_mpi.commands import (  # noqa: E402
     reproduce,
     resuming,
     running,
+    theory,
 )
 from pmom_mpi.commands import compare as comparing  # noqa: E402
 from pmom_mpi.commands import status as states  # noqa: E402
@@ -66,6 +67,6 @@ def main() -> None:
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
-    explain.explain, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair,
+    explain.explain, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair, theory.theory,
 ):  # fmt: skip
     main.add_command(command)

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from pmom_mpi.cli import main
-from pmom_mpi.config import places
 from pmom_mpi.data.library import list_datasets
 
 ROOT = Path(__file__).parents[1]

@@ -149,9 +149,14 @@ class Feedback(Stage, ABC):
     integrates: ClassVar[bool] = False
     """True when messages are differences that the server must add up over the iterations (EF21)."""
 
+    @property
+    def sends_uncompressed(self) -> bool:
+        """Whether it may also send a vector as it is."""
+        return False
+
     @abstractmethod
     def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, Numbers]:
-        """Call ``compress`` once on what is to be sent and keep the rest in ``step.memory``."""
+        """Call ``compress`` at most once, on what is to be sent, and keep the rest in ``step.memory``."""
 
 
 class Sparsifier(Stage, ABC):

@@ -7,7 +7,7 @@ has; where few coordinates are sent, few are touched.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from pmom_mpi.bias.base import Compress, Feedback, Numbers, Step
 from pmom_mpi.kernels.feedback import difference_in_place, momentum_difference, with_memory
 from pmom_mpi.wire.indices import indices_of
 from pmom_mpi.wire.message import Everything, Message
+from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.words.layout import Layout
 from pmom_mpi.words.memory import Memory
 
@@ -75,10 +76,18 @@ class EF21SGDM(Feedback):
     ----------
     beta : float in (0, 1]
         1 is EF21.
+    start : {"compressed", "exact"}
+        h before the first iteration is 0, so that C(v^0) is sent in it; or, as published, h^0 = v^0: v^0 itself is
+        sent, uncompressed, and statistics of the compression are NaN in this iteration.
     """
 
     beta: Annotated[float, Field(gt=0, le=1)] = 0.1
+    start: Literal["compressed", "exact"] = "compressed"
     integrates: ClassVar[bool] = True
+
+    @property
+    def sends_uncompressed(self) -> bool:
+        return self.start == "exact"
 
     def init(self, layout: Layout, dtype: np.dtype) -> Memory:
         d = layout.dimension
@@ -87,8 +96,9 @@ class EF21SGDM(Feedback):
     def around(self, gradient: np.ndarray, step: Step, compress: Compress) -> tuple[Message, Numbers]:
         v, h, begun = step.memory["v"], step.memory["h"], step.memory["begun"]
         momentum_difference(v, gradient, h, self.beta if begun[0] else 1.0)
+        exact = self.start == "exact" and not begun[0]
         begun[0] = True
-        message = compress(gradient)
+        message = Message(gradient.size, Everything(), Raw(gradient)) if exact else compress(gradient)
         _add(message, h)
         return message, ()
 

@@ -79,14 +79,14 @@ class Pipeline:
         Message
             Valid until the next call.
         tuple of float
-            The values of `statistics`.
+            The values of `statistics`; NaN of stages that had nothing to do.
         """
         samples = None if self.samples is None else self.samples(node, iteration)
         steps = [
             Step(node, iteration, self._seed, self._layout, memory, scratch, turn, samples)
             for memory, scratch, turn in zip(self.memory(node), self._scratch, self._turns, strict=True)
         ]
-        found: list[Numbers] = [()] * len(self.stages)
+        found: list[Numbers] = [(np.nan,) * len(stage.statistics) for stage in self.stages]
         message = self._from(0, gradient, steps, found)
         return message, tuple(value for values in found for value in values)
 
@@ -97,6 +97,12 @@ class Pipeline:
 
     def max_bytes(self) -> int:
         """The most bytes that a payload of this pipeline can take, a checksum included; buffers are made so large."""
+        raw = codec.frame(Raw.max_size(self._layout.dimension, self.dtype))
+        if any(isinstance(stage, Feedback) and stage.sends_uncompressed for stage in self.stages):
+            return max(raw, self._max_compressed())
+        return self._max_compressed()
+
+    def _max_compressed(self) -> int:
         dimension, sparsifier = self._layout.dimension, sparsifier_of(self.stages)
         last = self.stages[-1] if self.stages else None
         if isinstance(last, Quantizer):

@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import Field
 
 from pmom_mpi.bias.base import Numbers, Sparsifier, Step
-from pmom_mpi.bias.theory import Theory, contractive
 from pmom_mpi.wire.message import Everything, Message
 from pmom_mpi.wire.values.low_rank import LowRank, Part, Shape
 from pmom_mpi.words.layout import Layout
@@ -25,10 +24,11 @@ class PowerSGD(Sparsifier):
     """For every matrix M of the gradient: P = orthonormal(M Q), Q = M^T P, and P Q^T is sent for M.
 
     Q is kept for the node's next iteration, so that P approaches the leading left singular vectors of a slowly changing
-    M. P P^T is a projection: |Q(g) - g| <= |g|, with a factor that depends on the spectrum of M. Every node factors its
-    own gradient. Tensors of more than two axes are matrices of their first axis by the rest; vectors, and matrices
-    which factors would not make smaller, are sent as they are. NaN spreads over its matrix; Q is then drawn anew. All
-    is computed and sent in the gradient's own type.
+    M. P P^T is a projection, |Q(g) - g| <= |g|, but no contraction: where the rows of M are orthogonal to Q, which
+    comes from the last M, nothing is sent (and Q is drawn anew for the next). Every node factors its own gradient.
+    Tensors of more than two axes are matrices of their first axis by the rest; vectors, and matrices which factors
+    would not make smaller, are sent as they are. NaN spreads over its matrix; Q is then drawn anew. All is computed and
+    sent in the gradient's own type.
     Vogels, Karimireddy, Jaggi 2019, "PowerSGD: practical low-rank gradient compression for distributed optimization".
 
     Parameters
@@ -40,9 +40,6 @@ class PowerSGD(Sparsifier):
     rank: Annotated[int, Field(ge=1)] = 2
     coded: ClassVar[bool] = True
     stream: ClassVar[Stream | None] = Stream.COMPRESSOR
-
-    def theory(self, layout: Layout) -> Theory:
-        return contractive()
 
     def init(self, layout: Layout, dtype: np.dtype) -> Memory:
         """Q of every matrix; zero until it is drawn."""

@@ -35,6 +35,7 @@ SECTIONS = {
     "record": "pmom_mpi.config.sections:Record",
     "checkpoint": "pmom_mpi.config.sections:Checkpoint",
     "transport": "pmom_mpi.config.sections:Transport",
+    "diagnostics": "pmom_mpi.config.sections:Diagnostics",
     "problem.synthetic": "pmom_mpi.problems.synthetic:Synthetic",
 }
 """The sections that have keys but no kind."""

@@ -75,6 +75,19 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Diagnostics:
+    """When nodes also compute their exact gradients, so that bias and noise are measured: one more full gradient.
+
+    Parameters
+    ----------
+    every : int
+        On iterations that this divides; 0: never, which costs nothing.
+    """
+
+    every: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """When all of a run is saved, so that `pmom resume` can go on from there; on a signal it always is.
 
@@ -148,6 +161,8 @@ class Sections:
         Whether a run whose loss or gradient is no longer finite stops, with exit status 3, or goes on, with 0.
     checkpoint : mapping
         When all of the run is saved, so that it can be resumed.
+    diagnostics : mapping
+        When bias and noise are measured.
     transport : mapping
         What the server expects of its workers.
     output : str
@@ -169,6 +184,7 @@ class Sections:
     wire: Any = field(default_factory=dict)
     record: Any = field(default_factory=dict)
     checkpoint: Any = field(default_factory=dict)
+    diagnostics: Any = field(default_factory=dict)
     transport: Any = field(default_factory=dict)
     dtype: Dtype = "float32"
     on_divergence: OnDivergence = "stop"
@@ -199,6 +215,7 @@ class Config:
     record: Record
     checkpoint: Checkpoint
     transport: Transport
+    diagnostics: Diagnostics
     dtype: Dtype
     on_divergence: OnDivergence
     output: str
@@ -241,6 +258,7 @@ def _from_raw(raw: dict[str, Any]) -> Config:
         record=_section(Record, "record", told.record),
         checkpoint=_section(Checkpoint, "checkpoint", told.checkpoint),
         transport=_section(Transport, "transport", told.transport),
+        diagnostics=_section(Diagnostics, "diagnostics", told.diagnostics),
         dtype=told.dtype,
         on_divergence=told.on_divergence,
         output=_output(told),

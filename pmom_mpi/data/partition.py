@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -67,21 +67,30 @@ class Label:
 
 @dataclass(frozen=True)
 class Dirichlet:
-    """Each label's samples are divided in proportions drawn from Dirichlet(a, ..., a): the smaller a, the less alike.
-
-    Hsu, Qi, Brown (2019). A node that gets nothing takes one sample of the node that has most.
+    """Proportions drawn from a Dirichlet distribution: the smaller a, the less alike nodes are.
 
     Parameters
     ----------
     a : float
         The distribution's parameter: 0.1 is very unlike, 100 nearly alike.
+    over : {"nodes", "labels"}
+        ``nodes``: each label's samples are divided among the nodes in proportions of Dirichlet(a, ..., a), so that
+        sizes differ; a node that gets nothing takes one sample of the node that has most. Yurochkin et al. 2019,
+        "Bayesian nonparametric federated learning of neural networks".
+        ``labels``: all nodes have as many samples, and each draws its mix of labels from Dirichlet(a p), p the
+        frequencies of all (of ten equally frequent labels each has the parameter a / 10); where a label has run out,
+        the node's other labels take its place. Hsu, Qi, Brown 2019, "Measuring the effects of non-identical data
+        distribution for federated visual classification".
     """
 
     a: Annotated[float, Field(gt=0)] = 0.5
+    over: Literal["nodes", "labels"] = "nodes"
 
     def split(self, targets: np.ndarray, nodes: int, seed: int) -> Rows:
         _check_labels(targets, "dirichlet")
         draw = generator(seed, Stream.PARTITION)
+        if self.over == "labels":
+            return self._mixed(targets, nodes, draw)
         parts: list[list[np.ndarray]] = [[] for _ in range(nodes)]
         for label in np.unique(targets):
             rows = draw.permutation(np.flatnonzero(targets == label))
@@ -89,6 +98,30 @@ class Dirichlet:
             for part, piece in zip(parts, np.split(rows, cuts), strict=True):
                 part.append(piece)
         return _nobody_empty([np.sort(np.concatenate(part)) for part in parts])
+
+    def _mixed(self, targets: np.ndarray, nodes: int, draw: np.random.Generator) -> Rows:
+        """Node after node takes its own mix of what is left."""
+        stocks = [draw.permutation(np.flatnonzero(targets == label)) for label in np.unique(targets)]
+        left = np.array([len(stock) for stock in stocks])
+        prior = left / left.sum()
+        parts = []
+        for size in map(len, np.array_split(targets, nodes)):
+            taken = _drawn(draw, draw.dirichlet(self.a * prior), size, left)
+            ends = zip(stocks, left.tolist(), taken.tolist(), strict=True)
+            parts.append(np.sort(np.concatenate([stock[end - count : end] for stock, end, count in ends])))
+            left -= taken
+        return parts
+
+
+def _drawn(draw: np.random.Generator, mix: np.ndarray, size: int, left: np.ndarray) -> np.ndarray:
+    """How many samples of each label a node gets, if it draws them one by one and again where a label has run out."""
+    taken = np.zeros_like(left)
+    while missing := size - int(taken.sum()):
+        weights = np.where(taken < left, mix, 0.0)
+        if weights.sum() <= 0:  # nothing that the node likes is left
+            weights = (left - taken).astype(np.float64)
+        taken = np.minimum(taken + draw.multinomial(missing, weights / weights.sum()), left)
+    return taken
 
 
 def _check_labels(targets: np.ndarray, kind: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pmom_mpi.kernels.norms import norm
 from pmom_mpi.method.aggregate import Aggregate
+from pmom_mpi.method.diagnosis import Diagnosis
 from pmom_mpi.method.divergence import Origin, origin
 from pmom_mpi.method.downlink import Downlink
 from pmom_mpi.method.errands import Errand
@@ -19,7 +20,7 @@ from pmom_mpi.method.schedules import Schedule
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Star, Task
 from pmom_mpi.words.memory import Memory
-from pmom_mpi.words.nodes import turns
+from pmom_mpi.words.nodes import repeated, turns
 from pmom_mpi.words.report import Report, Row
 from pmom_mpi.words.snapshot import Snapshot, restore
 
@@ -102,6 +103,8 @@ class Server:
         What nodes report: their metrics, of which the first diverges where the run does, then their statistics.
     tell : callable
         Takes where the first NaN or infinity was seen.
+    diagnosis : Diagnosis, optional
+        Measures the bias.
 
     Attributes
     ----------
@@ -123,7 +126,9 @@ class Server:
         stop: Callable[[], int | None],
         names: tuple[str, ...],
         tell: Callable[[Origin], None],
+        diagnosis: Diagnosis | None = None,
     ) -> None:
+        self._diagnosis = diagnosis
         self._method = method
         self._problem = problem
         self._companion = {"state": problem.state} if isinstance(problem, Stateful) else {}
@@ -161,6 +166,8 @@ class Server:
                     self._ledger.close({})
                     return status
             method.momentum.step(self.x, g, self._momentum, method.step_size(k, total), k)
+            if self._diagnosis is not None and self._diagnosis.due(k):
+                self._ledger.entry.row.update(self._diagnosis.finish(g, self._momentum))
             self._ledger.lap("momentum")
             self._next = k + 1
         self._last_round(self._next > first and self._saver.due_at_the_end(status) and self._begin_saving())
@@ -169,13 +176,17 @@ class Server:
     def _round(self, k: int, saving: bool) -> np.ndarray:
         """x^k to all nodes, and g^k, the average of what they send back."""
         due = [errand for errand in self._errands if errand.due(k)]
-        self._broadcast(k, _tasks(due) | Task.GRADIENT, saving)
-        bits = self._collect()
+        diagnosis = self._diagnosis if self._diagnosis is not None and self._diagnosis.due(k) else None
+        self._broadcast(k, _tasks(due) | Task.GRADIENT | (Task.DIAGNOSE if diagnosis else Task(0)), saving)
+        bits = self._collect(diagnosis)
         report = self._report = self._star.report()
         self._ledger.lap("wait")
         self._ledger.complete(_collected(due, report))
         self._ledger.lap("record")
         self._ledger.note(report, bits)
+        if diagnosis is not None:
+            diagnosis.note(report)
+            self._ledger.entry.row["overhead_bits"] += diagnosis.bits
         if isinstance(self._problem, Stateful):
             self._problem.advance(report.shares)
         g = self._aggregate.finish()
@@ -204,14 +215,22 @@ class Server:
         self._ledger.lap("record")
         return True
 
-    def _collect(self) -> np.ndarray:
+    def _collect(self, diagnosis: Diagnosis | None) -> np.ndarray:
         """Sum the payloads in the nodes' turns; the bits of each, int64, shape (nodes,)."""
         self._aggregate.begin()
         bits = np.zeros(self._method.nodes, np.int64)
-        for node, payload in zip(self._turns, self._star.payloads(), strict=True):
+        if diagnosis is not None:
+            diagnosis.begin()
+        nodes = self._turns if diagnosis is None else repeated(self._turns, 2)
+        exact = False
+        for node, payload in zip(nodes, self._star.payloads(), strict=True):
             self._ledger.lap("wait")
-            self._aggregate.add(payload)
-            bits[node] = 8 * payload.size
+            exact = diagnosis is not None and not exact  # of each node's two messages the first
+            if diagnosis is not None and exact:
+                diagnosis.add(payload)
+            else:
+                self._aggregate.add(payload)
+                bits[node] = 8 * payload.size
             self._ledger.lap("decode")
         return bits
 

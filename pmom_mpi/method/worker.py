@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from pmom_mpi.bias.pipeline import Pipeline
+from pmom_mpi.method.diagnosis import Exactly
 from pmom_mpi.method.downlink import Downlink
 from pmom_mpi.method.errands import Errand
 from pmom_mpi.problems.base import Problem, Stateful
@@ -53,6 +54,8 @@ class Worker:
         What may ride on a broadcast.
     checksum : bool
         Whether payloads end with a checksum.
+    exactly : Exactly, optional
+        Answers orders to diagnose.
     """
 
     def __init__(
@@ -65,7 +68,10 @@ class Worker:
         report: Report,
         errands: tuple[Errand, ...] = (),
         checksum: bool = False,
+        exactly: Exactly | None = None,
     ) -> None:
+        self._exactly = exactly
+        self._diagnosing = False
         self.report = report
         self._turns = hosting.turns_of(worker)
         self._chunks = hosting.chunks_of(worker)
@@ -98,7 +104,14 @@ class Worker:
                 errand.work(x, self._chunks, self.report)
         self._seconds[EVALUATE] = perf_counter() - clock
         if order.task & Task.GRADIENT:
+            self._diagnosing = bool(order.task & Task.DIAGNOSE)
             for node in self._turns:
+                if self._exactly is not None and self._diagnosing:
+                    out = buffer()
+                    began = perf_counter()
+                    size = self._exactly.payload(x, node, out)
+                    self._seconds[EVALUATE] += perf_counter() - began
+                    yield out[:size]
                 began = perf_counter()
                 out = buffer()
                 waited = perf_counter() - began
@@ -113,6 +126,8 @@ class Worker:
         began = perf_counter()
         self.report.metrics[node] = self._problem.gradient(x, node, iteration, gradient)
         made = perf_counter()
+        if self._exactly is not None and self._diagnosing:
+            self._exactly.compare(gradient, node)
         message, self.report.statistics[node] = self._pipeline.apply(gradient, node, iteration)
         biased = perf_counter()
         size = codec.encode(message, out, self._checksum)

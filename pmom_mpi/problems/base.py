@@ -54,7 +54,7 @@ class Problem(Protocol):
     A problem is a dataclass whose fields are its config keys. It is set up once a rank; afterwards it answers for the
     nodes hosted there. Answers depend on (seed, node, iteration) only, never on the rank.
 
-    What it may have besides is said by `Solvable`, `Stateful`, `Known`, `ClipsSamples` and `Estimating`.
+    What it may have besides is said by `Solvable`, `Stateful`, `Known`, `Exact`, `ClipsSamples` and `Estimating`.
 
     Where `gradient` does not differentiate the first of its metrics on the same draws (a policy gradient, first-order
     MAML), `Estimating` says so: `pmom check-problem` then holds it against no finite differences.
@@ -125,6 +125,14 @@ class Solvable(Protocol):
 
     def adopt(self, found: Any) -> None:
         """Take over what `solve` found; called on every rank."""
+
+
+@runtime_checkable
+class Exact(Protocol):
+    """A problem that has the exact gradient of a node, for diagnosis."""
+
+    def full_gradient(self, x: np.ndarray, node: int, out: np.ndarray) -> float:
+        """Write grad f_i at x into ``out`` (shape (d,)); return f_i. What `Problem.gradient` uses stays as it is."""
 
 
 @runtime_checkable

@@ -82,6 +82,11 @@ class Composite:
         """The gradient of f_i, in float64."""
         return self._local[node].gradient(x.astype(np.float64))
 
+    def full_gradient(self, x: np.ndarray, node: int, out: np.ndarray) -> float:
+        """`exact_gradient`, in x's dtype."""
+        out[:] = self.exact_gradient(x, node)
+        return self._local[node].value(x.astype(np.float64))
+
     @property
     def _variance_factor(self) -> float:
         """The variance of a mean of the inner samples, relative to that of one: 1/S."""

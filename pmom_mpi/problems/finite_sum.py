@@ -93,6 +93,10 @@ class FiniteSum:
         inputs, targets = self.batch(node, iteration)
         return self.batch_gradient(x, inputs, targets, out)
 
+    def full_gradient(self, x: np.ndarray, node: int, out: np.ndarray) -> float:
+        """The gradient of the mean loss over the node's whole shard."""
+        return self.batch_gradient(x, *self._shards[node], out)[0]
+
     def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:
         """Sums over one chunk of the test split, and the number of its samples."""
         inputs, targets = self._evaluation_chunk(chunk)

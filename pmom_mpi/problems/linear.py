@@ -171,6 +171,13 @@ class LinearModel:
         everything = isinstance(rows, slice) and len(drawn) == len(y)
         return values[: 1 + self.accurate] + self.further(x, node, iteration, predictions if everything else None)
 
+    def full_gradient(self, x: np.ndarray, node: int, out: np.ndarray) -> float:
+        """The gradient over the node's whole shard."""
+        samples, y = self._shards[node]
+        count = len(y)
+        loss, _ = samples.gradient(self.loss, y, self._everything[:count], x, self._predictions[:count], out)
+        return float(loss / count + self.add_penalty(x, out))
+
     def further(self, x: np.ndarray, node: int, iteration: int, predictions: np.ndarray | None) -> tuple[float, ...]:
         """Values of the metrics behind loss and accuracy; ``predictions`` are those of all samples where known."""
         return ()

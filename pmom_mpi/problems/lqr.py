@@ -123,6 +123,12 @@ class LQR:
         """The gradient of J_i, shape (d,), float64."""
         return self.systems[node].gradient(self._gain(x)).reshape(-1)
 
+    @_DIVERGING
+    def full_gradient(self, x: np.ndarray, node: int, out: np.ndarray) -> float:
+        """`exact_gradient`, in x's dtype."""
+        out[:] = self.exact_gradient(x, node)
+        return self.systems[node].cost(self._gain(x))
+
     @property
     def differentiates(self) -> bool:
         return self.horizon == "infinite"

@@ -255,7 +255,7 @@ def _server(
     method = Method(config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop")
     return Server(
         method, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
-        lambda: signals.arrived, names, tell,
+        lambda: signals.arrived, names, tell, setting.diagnosis(),
     )  # fmt: skip
 
 

@@ -18,15 +18,18 @@ from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config, places
 from pmom_mpi.data import describe, divide, heterogeneity, open_dataset
 from pmom_mpi.data.sampling import Batch
+from pmom_mpi.method import diagnosis
 from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
 from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems import metrics
-from pmom_mpi.problems.base import ClipsSamples, Context, Problem, Solvable, Stateful
+from pmom_mpi.problems.base import ClipsSamples, Context, Exact, Problem, Solvable, Stateful
 from pmom_mpi.record.recorder import check_place
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.one_process import OneProcess
+from pmom_mpi.wire import codec
+from pmom_mpi.wire.values.raw import Raw as RawValues
 from pmom_mpi.words.errors import UserError, blame
 from pmom_mpi.words.nodes import Hosting
 from pmom_mpi.words.report import Report, Schema
@@ -124,6 +127,7 @@ class Setting:
             if ranks.workers > config.nodes:
                 raise UserError(f"nodes: {config.nodes} cannot occupy {ranks.workers} workers; start fewer ranks")
             facts, sizes = _set_up(config, problem, _hosted(ranks, config.nodes) if nodes is None else nodes)
+            _check_exact(config, problem)
             samples = partial(_samples, config.gradient, sizes) if sizes else None
             dtype = np.dtype(config.dtype)
             pipeline = Pipeline(config.bias, problem.layout, dtype, config.seed, samples=samples)
@@ -137,13 +141,22 @@ class Setting:
         problem = self.problem
         share = problem.state.size if isinstance(problem, Stateful) else 0
         point = "w" if self.config.downlink else "x"
-        schema = Schema(problem.metrics, self.pipeline.statistics, problem.evaluation, share, point)
+        diagnosed = diagnosis.columns(point) if self.config.diagnostics.every else ()
+        schema = Schema(problem.metrics, self.pipeline.statistics, problem.evaluation, share, point, diagnosed)
         return replace(self, schema=schema)
 
     def errands(self) -> tuple[Evaluation, ...]:
         """What may ride on this run's broadcasts."""
         names = tuple(metric.name for metric in self.schema.tested)
         return (Evaluation(self.problem, names, self.config.evaluate.every, self.config.iterations),)
+
+    def diagnosis(self) -> diagnosis.Diagnosis | None:
+        """The server's half of the diagnosis, where there is one."""
+        config = self.config
+        if not config.diagnostics.every:
+            return None
+        dimension = self.problem.layout.dimension
+        return diagnosis.Diagnosis(config.diagnostics.every, dimension, config.nodes, config.momentum)
 
     def downlink(self) -> Downlink:
         """One end of the model's way to the nodes: dense, or compressed changes that every rank adds up (EF21-P)."""
@@ -158,15 +171,22 @@ class Setting:
     def worker(self, worker: int) -> Worker:
         """The nodes of this rank, ready to work."""
         report = Report.blank(self.schema, self.hosting)
+        exactly = None
+        if self.config.diagnostics.every and isinstance(self.problem, Exact):
+            dimension, checksum = self.problem.layout.dimension, self.config.wire.checksum
+            exactly = diagnosis.Exactly(self.problem, dimension, self.config.dtype, report, checksum)
         return Worker(
             self.problem, self.pipeline, self.downlink(), self.hosting, worker, report, self.errands(),
-            self.config.wire.checksum,
+            self.config.wire.checksum, exactly,
         )  # fmt: skip
 
     @property
     def capacity(self) -> int:
         """The size of the largest payload of a node, in bytes."""
-        return self.pipeline.max_bytes()
+        most = self.pipeline.max_bytes()
+        if not self.config.diagnostics.every:
+            return most
+        return max(most, codec.frame(RawValues.max_size(self.problem.layout.dimension, np.dtype(self.config.dtype))))
 
 
 def ready(config: Raw, overrides: Iterable[str] = ()) -> Setting:
@@ -232,6 +252,17 @@ def _set_up(config: Config, problem: Problem, hosted: range) -> tuple[dict[str, 
     metrics.check(problem)
     facts = {} if data is None else heterogeneity(data.train.targets, shards, data.classes)
     return facts, [len(rows) for rows in shards]
+
+
+def _check_exact(config: Config, problem: Problem) -> None:
+    """Whether the problem has the exact gradient that a diagnosis needs."""
+    if not config.diagnostics.every:
+        return
+    kind = type(problem).__name__
+    if not isinstance(problem, Exact):
+        raise UserError(f"diagnostics.every: problem {kind} has no exact gradient to compare with; leave it 0")
+    if sample_clip(config.bias) is not None:
+        raise UserError("diagnostics.every: with clip_per_sample no exact gradient is computed; leave it 0")
 
 
 def _sample_clip(config: Config, problem: Problem) -> float | None:

@@ -6,9 +6,14 @@ docs/theory.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
+
+CLIP_EPSILON = 1e-6
+"""What `clip_norm` adds to the norm it divides by."""
 
 
 class Affine(NamedTuple):
@@ -27,7 +32,8 @@ def contractive(alpha: float, zeta2: float, sigma2: float = 0.0, nodes: int = 1)
     sigma2 : float
         Variance of a node's minibatch gradient; 0 for full local gradients.
     nodes : int
-        n, whose minibatches are independent.
+        n, whose minibatches are independent and unbiased given x^k: drawn with ``order: replacement``. What is left of
+        a reshuffled epoch is not.
 
     Examples
     --------
@@ -36,22 +42,58 @@ def contractive(alpha: float, zeta2: float, sigma2: float = 0.0, nodes: int = 1)
     """
     if sigma2 == 0:
         return Affine(1 - alpha, (1 - alpha) * zeta2)
-    return Affine(1 - alpha / 2, (1 - alpha / 2) * (zeta2 + sigma2) + (2 - alpha) / alpha * sigma2 / nodes)
+    s = sqrt(1 - alpha)
+    return Affine(s, s * (zeta2 + sigma2) + sigma2 / (nodes * (1 - s)))
 
 
 def unbiased(omega: float, zeta2: float, nodes: int) -> Affine:
-    """A compressor with E Q(g) = g, E|Q(g) - g|^2 <= omega |g|^2, independent on n nodes, of full local gradients."""
+    """A compressor with E Q(g) = g, E|Q(g) - g|^2 <= omega |g|^2, independent on n nodes, of full local gradients.
+
+    True for every omega; the bounds need B = omega / n < 1. (`pmom_mpi.theory.noise` has bounds without that need.)
+    """
     return Affine(omega / nodes, omega * zeta2 / nodes)
 
 
-def clipped(tau: float, largest: float) -> Affine:
-    """Gradients clipped to norm tau, where no node's gradient is longer than ``largest``."""
-    return Affine(0.0, max(largest - tau, 0.0) ** 2)
+def clipped(tau: float, largest: float | Sequence[float]) -> Affine:
+    """Gradients clipped to norm tau by ``clip_norm``, g min(1, tau / (|g| + 1e-6)).
+
+    Parameters
+    ----------
+    tau : float
+    largest : float or sequence of float
+        No node's gradient is longer; with ``scope: layer``, for every tensor its own.
+
+    Examples
+    --------
+    >>> clipped(1.0, largest=3.0)
+    Affine(B=0.0, C=4.00000133...)
+    """
+    return Affine(0.0, sum(_clipped_off(tau, length) ** 2 for length in _each(largest)))
 
 
-def normalized(largest: float) -> Affine:
-    """Gradients scaled to norm 1, where no node's gradient is longer than ``largest``."""
-    return Affine(0.0, max(largest - 1, 1.0) ** 2)
+def _clipped_off(tau: float, length: float) -> float:
+    return length * max(length + CLIP_EPSILON - tau, 0.0) / (length + CLIP_EPSILON)
+
+
+def normalized(largest: float | Sequence[float]) -> Affine:
+    """Gradients scaled to norm 1 by ``normalize``.
+
+    Parameters
+    ----------
+    largest : float or sequence of float
+        No node's gradient is longer; for every tensor its own with ``scope: tensor``, the default, where every tensor
+        is scaled to norm 1. A single number is meant for ``scope: global`` and for models of one tensor.
+
+    Examples
+    --------
+    >>> normalized([3.0, 0.5])
+    Affine(B=0.0, C=5.0)
+    """
+    return Affine(0.0, sum(max(length - 1, 1.0) ** 2 for length in _each(largest)))
+
+
+def _each(largest: float | Sequence[float]) -> Sequence[float]:
+    return largest if isinstance(largest, Sequence | np.ndarray) else [largest]
 
 
 def envelope(gradients: np.ndarray, biases: np.ndarray, largest_B: float = 0.99) -> Affine:

@@ -14,7 +14,7 @@ ROUNDED_DOWN = 1 - 1e-12
 """Keeps the largest step size on the safe side of rounding errors."""
 
 
-def drift(beta: float, eps: float) -> float:
+def drift(beta: float, eps: float | np.ndarray) -> float | np.ndarray:
     """a(eps) = (1 - beta) (1 + (1 - beta) / (eps beta)): how much a step adds to the momentum's error; 0 for beta 1."""
     return 0.0 if beta == 1 else (1 - beta) * (1 + (1 - beta) / (eps * beta))
 
@@ -22,16 +22,23 @@ def drift(beta: float, eps: float) -> float:
 def largest_step_size(smoothness: float, beta: float, B: float = 0.0) -> float:
     """The supremum of the step sizes for which `bound` is finite.
 
+    Raises
+    ------
+    UserError
+        When B is not in [0, 1): no step size has a bound then.
+
     Examples
     --------
     >>> largest_step_size(smoothness=2.0, beta=1.0)
     0.5
     """
+    if not 0 <= B < 1:
+        raise UserError(f"B: {B:g} leaves no step size with a bound; it must be at least 0 and below 1")
     if beta == 1:
         return 1 / smoothness
     root = np.sqrt(1 - beta)
     eps = min(root / (1 + root), 1 - B)
-    q = drift(beta, eps) / (beta * (1 - eps))
+    q = float(drift(beta, eps)) / (beta * (1 - eps))
     return float(2 / (1 + np.sqrt(1 + 4 * q)) / smoothness * ROUNDED_DOWN)
 
 
@@ -75,7 +82,7 @@ def bound(
     gap : float
         f(x^0) - f*, or anything larger.
     first_bias : float
-        |eta^0|^2.
+        |eta^0|^2; |grad f(x^0)|^2 where the momentum starts from zero.
     B, C : float
         Of the affine bias; see `pmom_mpi.theory.bias`.
     smoothness : float
@@ -91,7 +98,7 @@ def bound(
     UserError
         When the step size is larger than any with a bound.
     """
-    eps = _eps(smoothness, step_size, beta)
+    eps = admissible_eps(smoothness * step_size, beta)
     K = np.asarray(iterations, float)
     if eps >= 1 - B:
         return np.full(K.shape, np.inf)
@@ -100,8 +107,9 @@ def bound(
 
 
 def certificate(
-    values: np.ndarray, biases: np.ndarray, *, smoothness: float, step_size: float, beta: float
-) -> np.ndarray:
+    values: np.ndarray, biases: np.ndarray, *, smoothness: float, step_size: float, beta: float,
+    first_gradient: float | None = None,
+) -> np.ndarray:  # fmt: skip
     """An upper bound of (1/K) sum_{k<K} |grad f(x^k)|^2 from one run's own numbers; assumes only that L is right.
 
     Parameters
@@ -110,6 +118,8 @@ def certificate(
         f(x^0), ..., f(x^K).
     biases : ndarray, shape (K,)
         |eta^k|^2.
+    first_gradient : float, optional
+        |grad f(x^0)|^2, for a momentum that starts from zero (``momentum.start: zero``); without it, v^0 = g^0.
 
     Returns
     -------
@@ -121,17 +131,17 @@ def certificate(
     UserError
         When the step size is larger than any with a bound.
     """
-    eps = _eps(smoothness, step_size, beta)
+    eps = admissible_eps(smoothness * step_size, beta)
     K = np.arange(1, len(biases) + 1)
-    start = 2 * (values[0] - values[1:]) / step_size + (1 - beta) * biases[0] / (beta * (1 - eps))
+    first = biases[0] if first_gradient is None else first_gradient
+    start = 2 * (values[0] - values[1:]) / step_size + (1 - beta) * first / (beta * (1 - eps))
     return (start + np.cumsum(biases) / (1 - eps)) / K
 
 
-def _eps(smoothness: float, step_size: float, beta: float) -> float:
-    eps = float(smallest_eps(step_size * smoothness, beta))
+def admissible_eps(step: float, beta: float) -> float:
+    """`smallest_eps` without a decay, of gamma L; raises `UserError` where the step size is too large for any."""
+    eps = float(smallest_eps(step, beta))
     if np.isnan(eps):
-        limit = largest_step_size(smoothness, beta)
-        raise UserError(
-            f"step_size: {step_size:g} has no bound; with L = {smoothness:g} and beta = {beta:g} at most {limit:g}"
-        )
+        limit = largest_step_size(1.0, beta)
+        raise UserError(f"step_size: gamma L = {step:g} has no bound; with beta = {beta:g} at most {limit:g}")
     return eps

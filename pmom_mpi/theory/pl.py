@@ -25,7 +25,7 @@ def bound(
     iterations : int or ndarray
         K.
     gap, first_bias : float
-        f(x^0) - f* and |eta^0|^2.
+        f(x^0) - f* and |eta^0|^2; instead of the latter |grad f(x^0)|^2 where the momentum starts from zero.
     smoothness, pl : float
         L and mu.
 

@@ -28,6 +28,12 @@ class Task(IntFlag):
     EVALUATE = 2
     STOP = 4
     SAVE = 8
+    DIAGNOSE = 16
+
+    @property
+    def messages(self) -> int:
+        """How many messages each node answers with: its payload, and before it its exact gradient."""
+        return 2 if self & Task.DIAGNOSE else 1
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,10 @@ class Star(Protocol):
         """Send ``order`` and the bytes of the model (or of its compressed change) to every worker."""
 
     def payloads(self) -> Iterator[np.ndarray]:
-        """The nodes' payloads in their `turns`, each a uint8 array that is valid until the next one is asked for."""
+        """The nodes' payloads in their `turns`, `Task.messages` of each, as uint8 arrays.
+
+        Each is valid until the next one is asked for.
+        """
 
     def memories(self) -> Iterator[tuple[int, Memory]]:
         """After an order to save: the nodes and their memories in their `turns`, each valid until the next."""

@@ -3,7 +3,8 @@
 Protocol of one iteration, all on one private communicator:
 
 1. broadcast: a head of three int64 (iteration, task, length), then ``length`` bytes;
-2. each worker sends one PAYLOAD message a hosted node, in the nodes' turns, as it is ready; the server takes them as
+2. each worker sends one PAYLOAD message a hosted node (after an order to diagnose two, of which the first is the exact
+   gradient), in the nodes' turns, as it is ready; the server takes them as
    they come and hands them on in the turns of all nodes;
 3. each worker sends one REPORT of float64, its length known to both.
 
@@ -16,6 +17,7 @@ A rank that fails sends FAILURE instead.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,7 +28,7 @@ from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.waiting import Waiter
 from pmom_mpi.words.memory import Memory, unpack
-from pmom_mpi.words.nodes import Hosting, turns
+from pmom_mpi.words.nodes import Hosting, repeated, turns
 from pmom_mpi.words.report import Report
 
 
@@ -45,7 +47,8 @@ class MpiStar:
         """Ranks whose answers are awaited; empty in a broadcast, where nobody knows who hangs."""
         self._waiter = Waiter(link.polite, self._between)
         self._free: list[np.ndarray] = []
-        self._arrived: dict[int, tuple[np.ndarray, int]] = {}
+        self._arrived: dict[int, deque[tuple[np.ndarray, int]]] = {node: deque() for node in range(hosting.nodes)}
+        self._messages = 1
         self._turns = turns(hosting.nodes)
         self._turns_of = [hosting.turns_of(worker) for worker in range(hosting.workers)]
         self._due: list[Iterator[int]] = []
@@ -63,7 +66,8 @@ class MpiStar:
         self.sent_bytes += data.size
         if order.task & (Task.GRADIENT | Task.EVALUATE):
             self._missing.update(range(1, self._hosting.workers + 1))
-        self._due = [iter(nodes) for nodes in self._turns_of]
+        self._messages = order.task.messages
+        self._due = [iter(repeated(nodes, self._messages)) for nodes in self._turns_of]
 
     def memories(self) -> Iterator[tuple[int, Memory]]:
         memory, working = self._host.memory(0), self._missing
@@ -83,10 +87,10 @@ class MpiStar:
         return self._receive(message, status, source)
 
     def payloads(self) -> Iterator[np.ndarray]:
-        for node in self._turns:
-            while node not in self._arrived:
+        for node in repeated(self._turns, self._messages):
+            while not self._arrived[node]:
                 self._take()
-            buffer, size = self._arrived.pop(node)
+            buffer, size = self._arrived[node].popleft()
             yield buffer[:size]
             self._free.append(buffer)
 
@@ -109,7 +113,7 @@ class MpiStar:
             self._missing.discard(source)
             self._free.append(buffer)
         else:
-            self._arrived[next(self._due[worker])] = buffer, size
+            self._arrived[next(self._due[worker])].append((buffer, size))
             self.received_bytes += size
 
     def _receive(self, message: MPI.Message, status: MPI.Status, source: int) -> tuple[np.ndarray, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -33,6 +34,17 @@ def block(total: int, parts: int, part: int) -> range:
     size, rest = divmod(total, parts)
     start = part * size + min(part, rest)
     return range(start, start + size + (part < rest))
+
+
+def repeated(nodes: Iterable[int], times: int) -> list[int]:
+    """Every node so many times, one after the other.
+
+    Examples
+    --------
+    >>> repeated([0, 2, 1], 2)
+    [0, 0, 2, 2, 1, 1]
+    """
+    return [node for node in nodes for _ in range(times)]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 
 from pmom_mpi.words.nodes import Hosting
 
-Role = Literal["", "train", "test", "statistic", "step", "bits", "time"]
+Role = Literal["", "train", "test", "statistic", "step", "bits", "time", "diagnosis"]
 """What a column of a run file is about: measured on nodes with the gradient, evaluated after the step, of the bias, of
-the server's step, of what was sent, of time; or none of these."""
+the server's step, of what was sent, of time, of the exact gradient; or none of these."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Schema:
         How many numbers of the problem's state follow in a node's row.
     point : str
         Where the nodes are: ``"x"``, or ``"w"`` with a compressed downlink.
+    diagnosis : tuple of Metric
+        What the server finds where it has the exact gradient.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class Schema:
     evaluation: tuple[Metric, ...] = ()
     share: int = 0
     point: str = "x"
+    diagnosis: tuple[Metric, ...] = ()
 
     @property
     def trained(self) -> tuple[Metric, ...]:
@@ -117,8 +120,8 @@ class Schema:
         return self.trained + self.biased
 
     def columns(self) -> tuple[Metric, ...]:
-        """What a row of the run file takes from workers: metrics, evaluation, statistics."""
-        return self.trained + self.tested + self.biased
+        """What a row of the run file takes from workers: metrics, evaluation, statistics, diagnosis."""
+        return self.trained + self.tested + self.biased + self.diagnosis
 
     def node_columns(self) -> tuple[Metric, ...]:
         """What stands in /nodes, a value a node: metrics and statistics, named as in `columns`."""
@@ -188,6 +191,8 @@ class Report:
         Of the sums; both are meaningful after an order to evaluate.
     seconds : ndarray of float64, shape (workers, stations)
         Time spent by each worker in each of `STATIONS`.
+    diagnosis : ndarray of float64, shape (nodes, 3), or (nodes, 0) in a run without
+        What each node says of its exact gradient (`pmom_mpi.method.diagnosis`), after an order to diagnose.
     """
 
     metrics: np.ndarray
@@ -196,6 +201,7 @@ class Report:
     sums: np.ndarray
     weights: np.ndarray
     seconds: np.ndarray
+    diagnosis: np.ndarray
 
     @classmethod
     def blank(cls, schema: Schema, hosting: Hosting) -> Report:
@@ -208,12 +214,14 @@ class Report:
             sums=np.zeros((chunks, len(schema.evaluation))),
             weights=np.zeros(chunks),
             seconds=np.zeros((hosting.workers, len(STATIONS))),
+            diagnosis=np.zeros((nodes, 3 if schema.diagnosis else 0)),
         )
 
     @property
     def bits(self) -> int:
         """How many bits of telemetry an iteration's nodes and workers send, the evaluation's left out."""
-        return 8 * (self.metrics.nbytes + self.statistics.nbytes + self.shares.nbytes + self.seconds.nbytes)
+        parts = self.metrics, self.statistics, self.shares, self.seconds, self.diagnosis
+        return 8 * sum(part.nbytes for part in parts)
 
     def pack(self, hosting: Hosting, worker: int) -> np.ndarray:
         """A worker's part, as bytes."""
@@ -226,9 +234,12 @@ class Report:
             part[...] = numbers[begin : begin + part.size].reshape(part.shape)
             begin += part.size
 
+    def _of_nodes(self) -> tuple[np.ndarray, ...]:
+        return self.metrics, self.statistics, self.shares, self.diagnosis
+
     def _parts(self, hosting: Hosting, worker: int) -> list[np.ndarray]:
         """Views of what belongs to a worker."""
         nodes, chunks = hosting.nodes_of(worker), hosting.chunks_of(worker)
-        of_nodes = [array[nodes.start : nodes.stop] for array in (self.metrics, self.statistics, self.shares)]
+        of_nodes = [array[nodes.start : nodes.stop] for array in self._of_nodes()]
         of_chunks = [array[chunks.start : chunks.stop] for array in (self.sums, self.weights)]
         return [*of_nodes, *of_chunks, self.seconds[worker]]

@@ -26,7 +26,7 @@ CASES = {
     "local_momentum": [{"beta": 0.3}],
     "ef14": [{}],
     "ef21": [{}],
-    "ef21_sgdm": [{"beta": 0.3}],
+    "ef21_sgdm": [{"beta": 0.3}, {"start": "exact"}],
     "top_k": [HALF, {"k": 1}, HALF | {"scope": "layer"}],
     "rand_k": [HALF, HALF | {"scale": "unbiased"}],
     "threshold": [{"tau": 0.5}],

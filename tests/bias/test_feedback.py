@@ -156,6 +156,29 @@ def test_ef21_sgdm_is_local_momentum_before_ef21(compress, seed, dtype, beta):
         np.testing.assert_array_equal(mine["h"], theirs["h"])
 
 
+def test_ef21_sgdm_as_published_begins_with_the_momentum_itself():
+    """g^0 = v^0 (Fatkhullin, Tyurin, Richtarik 2023, algorithm 1), where ours begins with C(v^0)."""
+    gradients = stream(2, np.float32)
+    stages = [EF21SGDM(0.3, start="exact"), registry.build(registry.BIAS, "bias[1]", {"kind": "top_k", "k": 1})]
+    pipeline, out = Pipeline(stages, LAYOUT, np.float32), np.empty(4096, np.uint8)
+    h, v = np.zeros(DIMENSION), gradients[0]
+    for k, gradient in enumerate(gradients):
+        message, (kept,) = pipeline.apply(gradient.copy(), 0, k)
+        size = codec.encode(message, out)
+        assert size <= pipeline.max_bytes()
+        seen = np.zeros(DIMENSION, np.float32)
+        codec.add(out[:size], seen)
+        v = np.float32(0.7) * v + np.float32(0.3) * gradient if k else gradient
+        if k == 0:
+            assert np.isnan(kept)
+            np.testing.assert_array_equal(seen, gradient)
+        else:
+            assert kept == 1 == np.count_nonzero(seen)
+            np.testing.assert_allclose(seen[seen != 0], (v - h)[seen != 0], rtol=1e-5)
+        h += seen
+    np.testing.assert_array_equal(pipeline.save(0)["0.h"], h)
+
+
 def test_without_compression_ef14_sends_gradients_and_ef21_their_changes():
     gradients = stream(1, np.float64)
     np.testing.assert_array_equal([seen for seen, _ in feed(EF14(), gradients, same)], gradients)

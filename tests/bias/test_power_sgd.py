@@ -46,6 +46,18 @@ def test_the_warm_start_approaches_the_best_approximation():
     assert all(later <= earlier * (1 + 1e-6) for earlier, later in pairwise(errors))
 
 
+def test_it_is_no_contraction_where_the_rows_change():
+    """The rows of every matrix are orthogonal to those of the one before: the warm start sees nothing of it."""
+    layout = Layout(("w",), ((8, 6),))
+    matrices = np.zeros((2, 8, 6))
+    matrices[0, :, 0], matrices[1, :, 1] = 1.0, 2.0
+    step = step_for(matrices[0].ravel(), layout)
+    first, second = (sent(PowerSGD(rank=1), matrix.ravel(), step) for matrix in matrices)
+    np.testing.assert_allclose(first, matrices[0].ravel())
+    assert not second.any()
+    assert PowerSGD(rank=1).theory(layout).contracts is None
+
+
 def test_factors_and_nothing_else_travel():
     vector = gradient(3, np.float32)
     step = step_for(vector, LAYOUT)

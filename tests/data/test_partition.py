@@ -9,7 +9,8 @@ from pmom_mpi.data import DataSpec, divide, heterogeneity
 from pmom_mpi.words.errors import UserError
 
 KINDS = ["contiguous", "iid", {"kind": "label", "classes": 1}, {"kind": "label", "classes": 2}, "dirichlet",
-         {"kind": "dirichlet", "a": 1e-6}, {"kind": "dirichlet", "a": 100}]  # fmt: skip
+         {"kind": "dirichlet", "a": 1e-6}, {"kind": "dirichlet", "a": 100},
+         *({"kind": "dirichlet", "a": a, "over": "labels"} for a in (1e-6, 1, 1e4))]  # fmt: skip
 
 
 @given(
@@ -62,6 +63,20 @@ def test_dirichlet_is_less_alike_with_smaller_a():
     ]
     far, middle, near = (found["label_distance"] for found in distances)
     assert far > 0.7 > 0.5 > middle > 0.25 > near
+
+
+def test_dirichlet_over_labels_gives_equal_shards_each_its_own_mix():
+    """Hsu, Qi, Brown 2019. The mixes' variance is that of Dirichlet(a p) as long as no label runs out."""
+    targets = np.random.default_rng(0).integers(0, 10, 60_000)
+
+    def shards(a):
+        return divide(DataSpec("any", 40, {"kind": "dirichlet", "a": a, "over": "labels"}), targets, 0)
+
+    assert {len(rows) for rows in shards(0.1)} == {1500}
+    early = np.array([np.bincount(targets[rows], minlength=10) / 1500 for rows in shards(20.0)[:20]])
+    assert np.var(early) == pytest.approx(0.1 * 0.9 / (20 + 1), rel=0.25)
+    far, near = (heterogeneity(targets, shards(a), 10)["label_distance"] for a in (0.1, 100.0))
+    assert far > 0.5 > 0.15 > near
 
 
 def test_heterogeneity_by_hand():

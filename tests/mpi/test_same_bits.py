@@ -52,6 +52,19 @@ def test_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, bias):
         assert_same_bits(contents(files[0]), contents(file))
 
 
+@pytest.mark.parametrize("changes", [{}, {"downlink": [{"kind": "top_k", "fraction": 0.2}]}], ids=["x", "w"])
+def test_diagnosis_on_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, changes):
+    raw = config(PIPELINES["top_k"], diagnostics={"every": 2}, **changes)
+    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
+    for ranks in (1, 2, 4):
+        done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / f"{ranks}.h5")])
+        assert done.returncode == 0, done.stderr
+    one = contents(tmp_path / "1.h5")
+    assert np.isfinite(one["diag_bias"][::2]).all()
+    for ranks in (2, 4):
+        assert_same_bits(one, contents(tmp_path / f"{ranks}.h5"))
+
+
 def test_constant_features_on_any_number_of_ranks(mpirun, tmp_path, mnist):
     data = {"name": "mnist", "nodes": 40}
     raw = config(PIPELINES["top_k"], iterations=2, data=data, gradient={"batch": "full"})

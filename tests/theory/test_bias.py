@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from pmom_mpi.bias.base import Step
+from pmom_mpi.bias.clipping import ClipNorm, Normalize
 from pmom_mpi.theory import bias
+from pmom_mpi.words.layout import Layout
 
 SQUARES = st.floats(0, 100, allow_subnormal=False).map(lambda value: round(value, 3))
 
@@ -58,7 +61,38 @@ def test_unbiased_compressors_average_out():
 
 
 def test_clipping_and_normalizing():
-    assert bias.clipped(2.0, largest=3.5) == (0, 2.25)
+    assert bias.clipped(2.0, largest=3.5).C == pytest.approx(2.25, rel=1e-5)
     assert bias.clipped(2.0, largest=1.0) == (0, 0)
     assert bias.normalized(4.0) == (0, 9)
     assert bias.normalized(1.5) == (0, 1)  # a gradient near 0 is moved by almost 1
+
+
+def test_the_published_clip_moves_gradients_of_norm_tau():
+    """It divides by the norm plus 1e-6."""
+    for length in (1 - 5e-7, 1.0, 1.7):
+        gradient = np.array([0.6, 0.8]) * length
+        moved = gradient.copy()
+        ClipNorm(tau=1.0).apply(moved, Step(0, 0, 0, Layout.flat(2)))
+        assert ((moved - gradient) ** 2).sum() == pytest.approx(bias.clipped(1.0, length).C, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("scale", [0.02, 1.0, 5.0])
+def test_tensors_are_normalized_and_clipped_each_for_itself(scale):
+    """Eight tensors, as of a network: what one number for the whole gradient does not bound."""
+    layout = Layout(tuple("abcdefgh"), ((7,),) * 8)
+    rng = np.random.default_rng(0)
+    gradients = scale * rng.standard_normal((4, 56)) * np.repeat(rng.uniform(0.1, 2, 8), 7)
+    largest = np.linalg.norm(gradients.reshape(4, 8, 7), axis=2).max(axis=0)
+    for stage, known in ((Normalize(), bias.normalized(largest.tolist())),
+                         (ClipNorm(tau=0.7, scope="layer"), bias.clipped(0.7, largest.tolist()))):  # fmt: skip
+        moved = gradients.copy()
+        for node in range(4):
+            stage.apply(moved[node], Step(node, 0, 0, layout))
+        assert ((moved - gradients) ** 2).sum(axis=1).max() <= known.C
+    assert bias.normalized(largest.tolist()).C >= 8
+
+
+def test_all_of_every_minibatch_is_only_noise():
+    """alpha = 1: what is left is the mean of n independent minibatches."""
+    assert bias.contractive(alpha=1, zeta2=0, sigma2=1, nodes=10) == pytest.approx((0, 0.1))
+    assert bias.contractive(alpha=1e-3, zeta2=0, sigma2=1, nodes=10).B < 1 - 0.5e-3

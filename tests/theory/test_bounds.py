@@ -96,12 +96,36 @@ def test_largest_step_size_is_the_largest(beta):
     limit = nonconvex.largest_step_size(3.0, beta)
     sizes = {"gap": 1.0, "first_bias": 1.0, "C": 1.0, "smoothness": 3.0, "beta": beta}
     assert np.isfinite(nonconvex.bound(10, B=0.0, step_size=limit, **sizes))
-    with pytest.raises(UserError, match=f"beta = {beta:g} at most"):
+    with pytest.raises(UserError, match=f"gamma L = .* beta = {beta:g} at most"):
         nonconvex.bound(10, B=0.0, step_size=1.0001 * limit, **sizes)
     limit = nonconvex.largest_step_size(3.0, beta, B=0.9)
     assert np.isfinite(nonconvex.bound(10, B=0.9, step_size=0.999 * limit, **sizes))
     if beta < 1:
         assert np.isinf(nonconvex.bound(10, B=0.9, step_size=1.001 * limit, **sizes))
+
+
+@pytest.mark.parametrize("B", [1.0, 2.0, 9.9, -0.1, np.nan])
+@pytest.mark.parametrize("beta", BETAS)
+def test_no_step_size_where_the_bias_is_as_large_as_the_gradient(beta, B):
+    with pytest.raises(UserError, match="B: .* leaves no step size"):
+        nonconvex.largest_step_size(3.0, beta, B)
+
+
+def test_momentum_from_zero():
+    """f = x^2/2 without bias: after one iteration the mean is |grad f(x^0)|^2 = 1, whatever the step."""
+    method = {"smoothness": 1.0, "step_size": nonconvex.largest_step_size(1.0, 0.1), "beta": 0.1}
+    x, v, values, gradients = 1.0, 0.0, [0.5], []
+    for _ in range(ITERATIONS):
+        gradients.append(x**2)
+        v = 0.9 * v + 0.1 * x
+        x -= method["step_size"] * v
+        values.append(x**2 / 2)
+    averages, zeros = np.cumsum(gradients) / K, np.zeros(ITERATIONS)
+    assert nonconvex.certificate(np.array(values), zeros, **method)[0] < averages[0]  # of another method
+    assert (averages <= nonconvex.certificate(np.array(values), zeros, **method, first_gradient=1.0)).all()
+    assert (averages <= nonconvex.bound(K, gap=0.5, first_bias=1.0, B=0, C=0, **method)).all()
+    method["step_size"] *= 0.3
+    assert (np.array(values[1:]) <= pl.bound(K, gap=0.5, first_bias=1.0, B=0, C=0, pl=1.0, **method)).all()
 
 
 @pytest.mark.parametrize("beta", BETAS[1:])

@@ -1,0 +1,96 @@
+"""Diagnosis measures what it says, changes nothing, and is refused where nothing exact is known."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from pmom_mpi.method.diagnosis import columns
+from pmom_mpi.runtime.experiment import run
+from pmom_mpi.runtime.setting import ready, validate
+from pmom_mpi.wire import codec
+from pmom_mpi.words.errors import UserError
+
+NAMES = [metric.name for metric in columns("x")]
+PROBLEMS = {
+    "logistic": {"problem": {"kind": "logistic", "positive": [0, 2, 4, 6, 8], "l2": 0.01},
+                 "data": {"name": "digits", "nodes": 4, "partition": "iid"}, "gradient": {"batch": 20}},
+    "mlp": {"problem": {"kind": "mlp", "hidden": [8]}, "data": {"name": "digits", "nodes": 4},
+            "gradient": {"batch": 30, "order": "replacement"}},
+    "full mlp": {"problem": {"kind": "mlp", "hidden": [8]}, "data": {"name": "digits", "nodes": 4}},
+    "composite": {"problem": {"kind": "composite_regression", "inner_samples": 3}, "nodes": 4},
+    "lqr": {"problem": {"kind": "lqr", "episodes": 4, "horizon": 20}, "nodes": 4, "step_size": 1e-4},
+}  # fmt: skip
+
+
+def config(kind: str, output: str, **changes: object) -> dict:
+    return {
+        "name": "diagnosed", "iterations": 8, "step_size": 0.1, "momentum": {"kind": "ema", "beta": 0.3},
+        "bias": [{"kind": "top_k", "fraction": 0.3}], "output": output,
+    } | PROBLEMS[kind] | changes  # fmt: skip
+
+
+def metrics(path) -> dict[str, np.ndarray]:
+    with h5py.File(path, "r") as file:
+        return {name: values[()] for name, values in file["metrics"].items()} | {"x": file["final/x"][()]}
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_diagnosis_changes_nothing_and_is_free_when_off(kind, tmp_path):
+    run(config(kind, str(tmp_path / "off.h5")))
+    run(config(kind, str(tmp_path / "on.h5"), diagnostics={"every": 3}))
+    off, on = metrics(tmp_path / "off.h5"), metrics(tmp_path / "on.h5")
+    assert set(on) - set(off) == set(NAMES)
+    for name in set(off) - {"overhead_bits"}:
+        assert name.startswith("time_") or off[name].tobytes() == on[name].tobytes(), name
+    due = np.arange(8) % 3 == 0
+    for name in NAMES:
+        assert np.isnan(on[name][~due]).all() and np.isfinite(on[name][due]).all(), name
+    extra = on["overhead_bits"] - off["overhead_bits"]
+    assert (extra[due] - extra[~due][0] >= 4 * 32 * on["x"].size).all()
+    assert len(set(extra[~due])) == 1
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_what_is_measured_is_what_it_says(kind, tmp_path):
+    raw = config(kind, str(tmp_path / "run.h5"), diagnostics={"every": 1}, dtype="float64", iterations=1)
+    run(raw)
+    found = metrics(tmp_path / "run.h5")
+    setting = ready(raw)
+    problem, x = setting.problem, setting.problem.initial_point()
+    exact, drawn, sent, values = np.zeros((4, x.size)), np.zeros((4, x.size)), np.zeros((4, x.size)), []
+    for node in range(4):
+        values.append(problem.full_gradient(x, node, exact[node]))
+        problem.gradient(x, node, 0, drawn[node])
+        codec.to_dense(setting.pipeline.apply(drawn[node].copy(), node, 0)[0], sent[node])
+    full, g = exact.mean(axis=0), sent.mean(axis=0)
+    expected = {
+        "value": np.mean(values),
+        "gradient": full @ full,
+        "bias": (g - full) @ (g - full),
+        "cosine": g @ full / np.sqrt(g @ g * (full @ full)),
+        "error": (g - full) @ (g - full),
+        "momentum": g @ g,
+        "heterogeneity": ((exact - full) ** 2).sum(axis=1).mean(),
+        "variance": ((drawn - exact) ** 2).sum(axis=1).mean(),
+    }
+    for name, value in expected.items():
+        assert found[f"diag_{name}"][0] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+
+
+def test_full_gradients_are_those_of_full_batches():
+    raw = config("full mlp", "unused.h5", dtype="float64")
+    problem = ready(raw).problem
+    x = problem.initial_point()
+    full, drawn = np.zeros((2, x.size))
+    assert problem.full_gradient(x, 2, full) == problem.gradient(x, 2, 0, drawn)[0]
+    assert np.array_equal(full, drawn)
+
+
+def test_where_nothing_exact_is_known_it_is_refused():
+    raw = config("mlp", "unused.h5", diagnostics={"every": 1})
+    for changes, line in (({"problem": {"kind": "maml_sines"}, "data": None, "nodes": 4, "gradient": {}}, "no exact"),
+                          ({"bias": [{"kind": "clip_per_sample", "tau": 1.0}]}, "clip_per_sample")):  # fmt: skip
+        with pytest.raises(UserError, match=f"diagnostics.every: .*{line}"):
+            validate({key: value for key, value in (raw | changes).items() if value is not None})

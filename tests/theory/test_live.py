@@ -1,0 +1,100 @@
+"""`pmom theory` on real runs: what holds is said to, planted violations are found, the unknown is not promised."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pmom_mpi.analysis import read
+from pmom_mpi.analysis.bounds import diagnosed
+from pmom_mpi.cli import main
+from pmom_mpi.runtime.experiment import run
+from pmom_mpi.theory.live import examine
+from pmom_mpi.words.errors import UserError
+
+RIDGE = {
+    "name": "ridge", "iterations": 120, "step_size": 0.004, "momentum": {"kind": "ema", "beta": 0.1},
+    "problem": {"kind": "least_squares", "positive": [5, 6, 7, 8, 9], "l2": 0.01}, "dtype": "float64",
+    "data": {"name": "digits", "nodes": 5, "partition": {"kind": "label", "classes": 2}},
+    "bias": [{"kind": "top_k", "fraction": 0.25}], "diagnostics": {"every": 1},
+}  # fmt: skip
+
+
+@pytest.fixture
+def examined(tmp_path):
+    def examined(smoothness=None, **changes):
+        run(RIDGE | {"output": str(tmp_path / "run.h5")} | changes, overwrite=True)
+        found = diagnosed(read.load(tmp_path / "run.h5"), smoothness)
+        promise = examine(found)
+        return found, promise, {verdict.name.split(":")[0]: verdict for verdict in promise.verdicts}
+
+    return examined
+
+
+@pytest.mark.parametrize("start", ["gradient", "zero"])
+@pytest.mark.parametrize("bias", [RIDGE["bias"], [{"kind": "clip_norm", "tau": 0.5}], ["ef21", *RIDGE["bias"]]])
+def test_what_holds_is_said_to_hold(examined, bias, start):
+    found, promise, verdicts = examined(bias=bias, momentum={"kind": "ema", "beta": 0.1, "start": start})
+    assert {verdict.state for verdict in verdicts.values()} == {"held"}, promise.verdicts
+    assert {"A1", "A2", "A3", "A4", "step size", "certificate", "a-priori bound", "PL bound"} <= set(verdicts)
+    assert (promise.averages[:-1] <= promise.certificate).all() and (promise.averages <= promise.bound).all()
+    assert (found.value - found.minimum <= promise.pl_bound * (1 + 1e-9)).all()
+    assert (promise.certificate <= promise.bound[:-1] * (1 + 1e-9)).all()
+
+
+def test_steps_never_need_more_than_the_true_smoothness_and_can_need_all_of_it(examined):
+    found, _, _ = examined(momentum="sgd", bias=[], step_size=0.3, iterations=60)  # along the steepest direction
+    curvatures = found.curvatures()[:-1]
+    assert curvatures.max() <= found.smoothness * (1 + 1e-6)
+    assert curvatures.max() > 0.9 * found.smoothness
+
+
+def test_a_step_size_too_large_for_any_bound(examined):
+    _, promise, verdicts = examined(step_size=0.05)
+    assert verdicts["step size"].state == "violated" and "times too large" in verdicts["step size"].why
+    assert promise.certificate is None and promise.bound is None
+
+
+def test_a_wrong_smoothness_is_found_where_it_shows(examined):
+    # Steps of twice 1/L: f grows, and so does every certificate that believes in a small L.
+    _, _, verdicts = examined(smoothness=1.0, momentum="sgd", bias=[], step_size=0.25, iterations=60)
+    assert verdicts["A2"].state == "violated" and "times as much" in verdicts["A2"].why
+    assert verdicts["certificate"].state == "violated"
+
+
+def test_a_problem_without_constants_gets_no_promise(examined):
+    data = {"name": "digits", "nodes": 5}
+    _, promise, verdicts = examined(problem={"kind": "mlp", "hidden": [8]}, data=data, step_size=0.02)
+    assert promise.estimated and promise.smoothness > 0
+    assert {verdicts[name].state for name in ("A1", "A2", "A3", "step size", "certificate", "a-priori bound")} <= {
+        "unknown", "violated"
+    }  # fmt: skip
+    assert verdicts["A2"].state == "unknown" and "estimate" in verdicts["A2"].why
+
+
+@pytest.mark.parametrize(
+    "changes", [{"momentum": {"kind": "nesterov", "beta": 0.5}}, {"downlink": [{"kind": "top_k", "fraction": 0.5}]},
+                {"step_size": {"kind": "cosine", "value": 0.004}}]
+)  # fmt: skip
+def test_another_method_is_unknown(examined, changes):
+    _, promise, verdicts = examined(iterations=10, **changes)
+    assert verdicts["step size"].state == "unknown" and promise.certificate is None
+
+
+def test_fewer_diagnoses_leave_the_certificate_unknown(examined):
+    _, promise, verdicts = examined(diagnostics={"every": 10})
+    assert verdicts["certificate"].state == "unknown" and "every: 1" in verdicts["certificate"].why
+    assert np.isfinite(promise.bound).all()
+
+
+def test_the_command(tmp_path):
+    path = tmp_path / "run.h5"
+    run(RIDGE | {"output": str(path), "iterations": 20})
+    done = CliRunner().invoke(main, ["theory", str(path), "-o", str(tmp_path / "picture.png")], catch_exceptions=False)
+    assert done.exit_code == 0 and (tmp_path / "picture.png").stat().st_size > 10_000
+    for words in ("A2: f is L-smooth", "held", "certificate", "predicted residual", "zeta^2"):
+        assert words in done.output
+    run(RIDGE | {"output": str(path), "iterations": 3, "diagnostics": {}}, overwrite=True)
+    with pytest.raises(UserError, match="diagnostics.every=1"):
+        diagnosed(read.load(path))
