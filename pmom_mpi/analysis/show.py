@@ -75,6 +75,9 @@ def _head(run: Run) -> Table:
     if config.get("downlink"):
         rows.append(("downlink", "  ->  ".join(map(one_line, stages(config, "downlink")))))
     rows.append(("ranks", f"{facts.get('ranks')} on {made.get('hosts')}; {made.get('mpi_library')}"))
+    if "warm_up_seconds" in facts:
+        told = f"{facts['setup_seconds']:.2f} s for data and f*, {facts['warm_up_seconds']:.2f} s for kernels"
+        rows.append(("start-up", told))
     if "message" in run.attributes:
         rows.append(("message", str(run.attributes["message"])))
     if run.resumable:
