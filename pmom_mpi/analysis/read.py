@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from pmom_mpi.words.hdf5 import open_to_read
 from pmom_mpi.words.report import Metric, told
 
 FORMAT_VERSION = 2
+CHECKPOINT = re.compile(r"\.checkpoint-\d+\.h5$")
 Facts = dict[str, int | float | np.ndarray]
 
 
@@ -124,6 +127,26 @@ def load(path: str | Path) -> Run:
     run = _load(path)  # it may have ended in between
     killed = f"killed after {run.iterations} of {run.planned} iterations"
     return replace(run, status=killed) if run.status == "running" else run
+
+
+def run_files(places: Iterable[str | Path]) -> list[Path]:
+    """Files as they are, and of folders every run file below; checkpoints, which lie beside run files, are left out.
+
+    Raises
+    ------
+    UserError
+        When nothing is left of a place.
+    """
+    found: list[Path] = []
+    for place in map(Path, places):
+        below = sorted(place.rglob("*.h5")) if place.is_dir() else [place]
+        files = [path for path in below if not CHECKPOINT.search(path.name) and not path.name.startswith(".")]
+        if not files and place.is_dir():
+            raise UserError(f"{place}: no run file in this folder")
+        found += files
+    if not found:
+        raise UserError("these are checkpoints; give the run files beside them")
+    return found
 
 
 def _load(path: Path) -> Run:

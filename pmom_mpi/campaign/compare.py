@@ -12,7 +12,6 @@ from pmom_mpi.analysis.tables import Table
 from pmom_mpi.campaign import outcome
 from pmom_mpi.campaign.identity import IMMATERIAL
 from pmom_mpi.campaign.outcome import Group, Target
-from pmom_mpi.campaign.states import run_files
 from pmom_mpi.words.errors import UserError
 
 IGNORED = ("seed", *IMMATERIAL)
@@ -20,13 +19,7 @@ IGNORED = ("seed", *IMMATERIAL)
 
 def load(places: Iterable[str | Path]) -> list[Run]:
     """The runs of files, and of all files below folders; raises `UserError` where there is none."""
-    found = []
-    for place in map(Path, places):
-        files = run_files(place) if place.is_dir() else [place]
-        if not files:
-            raise UserError(f"{place}: no run file in this folder")
-        found += [read.load(file) for file in files]
-    begun = [run for run in found if run.iterations]
+    begun = [run for run in map(read.load, read.run_files(places)) if run.iterations]
     if not begun:
         raise UserError("none of these runs has an iteration yet")
     return begun

@@ -87,7 +87,7 @@ class Folder:
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such folder")
         planned = (path.with_suffix(".h5") for path in self.folder.rglob("*.yaml") if NAMED.search(path.stem))
-        return [self._state(path) for path in sorted({*run_files(self.folder), *planned})]
+        return [self._state(path) for path in sorted({*_run_files(self.folder), *planned})]
 
     def _state(self, path: Path) -> State:
         changed = path.stat().st_mtime_ns if path.exists() else 0
@@ -99,10 +99,8 @@ class Folder:
         return state
 
 
-def run_files(folder: Path) -> list[Path]:
-    """Every HDF5 file below a folder that is no checkpoint and not half written."""
-    found = folder.rglob("*.h5")
-    return sorted(path for path in found if ".checkpoint-" not in path.name and not path.name.startswith("."))
+def _run_files(folder: Path) -> list[Path]:
+    return read.run_files([folder]) if any(folder.rglob("*.h5")) else []
 
 
 def table(states: Sequence[State], folder: Path) -> Table:

@@ -18,7 +18,7 @@ from pmom_mpi.commands.options import print_table
 def show(files: tuple[str, ...], everything: bool, payoff: bool, as_json: bool) -> None:
     """Say what the run FILE holds: how it ended, its last metrics, its bytes and where the time went.
 
-    Of several FILES a line each.
+    Of several FILES, or of all below a folder, a line each.
 
     \b
     pmom show results/quickstart-0.h5
@@ -30,7 +30,7 @@ def show(files: tuple[str, ...], everything: bool, payoff: bool, as_json: bool) 
     from pmom_mpi.analysis.summary import summary
     from pmom_mpi.commands.tables import on_terminal
 
-    runs = [read.load(file) for file in files]
+    runs = [read.load(file) for file in read.run_files(files)]
     if as_json:
         found = [summary(run) for run in runs]
         click.echo(json.dumps(found if len(found) > 1 else found[0], indent=2, default=str))
@@ -60,7 +60,7 @@ def show(files: tuple[str, ...], everything: bool, payoff: bool, as_json: bool) 
 def plot(
     files: tuple[str, ...], output: str, metrics: tuple[str, ...], against: tuple[str, ...], log: bool, log_x: bool
 ) -> None:
-    """Draw learning curves of FILES against iterations, bits sent and seconds.
+    """Draw learning curves of FILES, or of all below a folder, against iterations, bits sent and seconds.
 
     Runs that differ in their seed only become one curve, their mean, with a band from the lowest to the highest. The
     legend says which seeds diverged (they are left out of the mean), ended early or are missing.
@@ -74,6 +74,6 @@ def plot(
     from pmom_mpi.analysis import read
     from pmom_mpi.analysis.style import save
 
-    runs = [read.load(file) for file in files]
+    runs = [read.load(file) for file in read.run_files(files)]
     figure = plotting.plot(runs, metrics, against or plotting.DEFAULT_AXES, log, log_x)
     click.echo(str(save(figure, output)))

@@ -5,8 +5,6 @@
 #   tests/cluster/slurm_here.sh start        # the daemons listen on 127.0.0.1 only
 #   make test-slow ARGS="tests/cluster/test_slurm.py tests/campaign/test_submit.py"
 #   tests/cluster/slurm_here.sh stop
-#
-# Of its partitions main is the default; a job in high has one in low requeued.
 
 set -euo pipefail
 place=${SLURM_HERE:-/tmp/slurm-here}
@@ -52,12 +50,8 @@ JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
 MpiDefault=none
 KillWait=5
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
 NodeName=$host NodeAddr=127.0.0.1 CPUs=8 RealMemory=1000 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
-PartitionName=low Nodes=$host MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
-PartitionName=high Nodes=$host MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 CONF
 }
 
@@ -70,5 +64,5 @@ stop() {
 case "${1:-}" in
     start) start ;;
     stop) stop ;;
-    *) sed -n '2,10p' "$0"; exit 2 ;;
+    *) sed -n '2,7p' "$0"; exit 2 ;;
 esac

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 import pmom_mpi
 from pmom_mpi.analysis import read
@@ -77,3 +78,30 @@ def test_an_array_is_a_seed_a_job(tmp_path):
     for seed in (3, 4):
         assert wait(f"{job}_{seed}").startswith("COMPLETED")
         assert read.load(tmp_path / "results" / f"pmom-seeds-{job}-{seed}.h5").config["seed"] == seed
+
+
+def test_tasks_of_an_array_share_a_sweep(tmp_path):
+    raw = {"base": str(ROOT / "configs/quickstart.yaml"), "grid": {"iterations": [10, 20]}, "seeds": 2, "output": "out"}
+    (tmp_path / "tune.yaml").write_text(yaml.safe_dump(raw))
+    job = submit(tmp_path, "sweep.sbatch", "tune.yaml", options=("--array=0-1", "--ntasks=2"))
+    for task in (0, 1):
+        assert wait(f"{job}_{task}").startswith("COMPLETED")
+    runs = [read.load(path) for path in read.run_files([tmp_path / "out"])]
+    assert sorted((run.iterations, run.config["seed"]) for run in runs) == [(10, 0), (10, 1), (20, 0), (20, 1)]
+
+
+def test_a_preemptible_run_goes_on_when_it_is_requeued(tmp_path):
+    config = str(ROOT / "configs/quickstart.yaml")
+    words = (config, "-s", "iterations=3000", "-s", "checkpoint.every=10", "-s", "record.flush_seconds=0")
+    job = submit(tmp_path, "preemptible.sbatch", "long.h5", *words, options=("--ntasks=2",))
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "long.h5").exists() or read.load(tmp_path / "long.h5").iterations < 30:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    subprocess.run(["scontrol", "requeue", job], check=True)
+    time.sleep(5)  # not in the second of its end: slurmd would take the new job for the old one
+    subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], check=True)
+    assert wait(job).startswith("COMPLETED"), (tmp_path / f"pmom-long-{job}.log").read_text()
+    run = read.load(tmp_path / "long.h5")
+    assert (run.status, run.iterations) == ("finished", 3000)
+    assert any(event.what.startswith("resumed") for event in run.events)
