@@ -51,6 +51,12 @@ class Diagnostics:
 
     every: Annotated[int, Field(ge=0)] = 0
     """On iterations that this divides; 0: never, which costs nothing."""
+    repeats: Annotated[int, Field(ge=0)] = 0
+    """How many further draws of every node's estimate tell its mean bias from its noise; 0: none."""
+
+    def __post_init__(self) -> None:
+        if self.repeats == 1:
+            raise ValueError("repeats must be 0, or at least 2: from one draw no variance can be told")
 
 
 @dataclass(frozen=True)
