@@ -56,6 +56,8 @@ def diagnosed(run: Run, smoothness: float | None = None) -> Diagnosed:
         smoothness=fact("smoothness") if smoothness is None else smoothness,
         pl=fact("pl_constant"),
         minimum=fact("minimum"),
+        mean_bias=column("mean_bias") if "diag_mean_bias" in run.metrics else None,
+        noise=column("noise") if "diag_noise" in run.metrics else None,
         rounding=1e-6 if config.dtype == "float32" else 1e-13,
     )
 
@@ -73,6 +75,10 @@ def tables(run: Run, found: Diagnosed, promise: Promise) -> list[Table]:
         ("largest minibatch variance", _largest(run, "variance")),
         ("largest heterogeneity zeta^2", _largest(run, "heterogeneity")),
     ]
+    if found.mean_bias is not None and found.noise is not None:
+        rows.append(("mean bias |E eta|^2, noise: means", f"{found.mean_bias.mean():.4g}, {found.noise.mean():.4g}"))
+        rows.append(("bound, noise apart", _last(promise.apart)))
+        rows.append(("its residual", _number(promise.apart_residual)))
     if found.minimum is not None:
         rows.insert(0, ("f - f*", _number(found.value[-1] - found.minimum)))
         rows.insert(1, ("PL bound", _last(promise.pl_bound)))
@@ -94,6 +100,8 @@ def figure(run: Run, found: Diagnosed, promise: Promise) -> Figure:
         decay.plot(after[: len(promise.certificate)], promise.certificate, color=COLORS[2], label=f"certificate{doubt}")
     if promise.bound is not None and np.isfinite(promise.bound).any():
         decay.plot(after, promise.bound, color=COLORS[1], dashes=(5, 2), label=f"a-priori bound{doubt}")
+    if promise.apart is not None and np.isfinite(promise.apart).any():
+        decay.plot(after, promise.apart, color=COLORS[4], dashes=(1, 1), label=f"bound, noise apart{doubt}")
     if promise.residual:
         decay.axhline(promise.residual, color=COLORS[3], linestyle=":", label="predicted residual")
     _finish(decay, "iterations K", r"$\frac{1}{K}\sum|\nabla f(x^k)|^2$")

@@ -82,9 +82,16 @@ class Diagnostics:
     ----------
     every : int
         On iterations that this divides; 0: never, which costs nothing.
+    repeats : int
+        How many further draws of every node's estimate tell its mean bias from its noise: 0, none, or at least 2.
     """
 
     every: Annotated[int, Field(ge=0)] = 0
+    repeats: Annotated[int, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        if self.repeats == 1:
+            raise ValueError("repeats must be 0, or at least 2: from one draw no variance can be told")
 
 
 @dataclass(frozen=True)

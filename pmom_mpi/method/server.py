@@ -177,7 +177,7 @@ class Server:
         """x^k to all nodes, and g^k, the average of what they send back."""
         due = [errand for errand in self._errands if errand.due(k)]
         diagnosis = self._diagnosis if self._diagnosis is not None and self._diagnosis.due(k) else None
-        self._broadcast(k, _tasks(due) | Task.GRADIENT | (Task.DIAGNOSE if diagnosis else Task(0)), saving)
+        self._broadcast(k, _tasks(due) | Task.GRADIENT | (diagnosis.task if diagnosis else Task(0)), saving)
         bits = self._collect(diagnosis)
         report = self._report = self._star.report()
         self._ledger.lap("wait")
@@ -221,12 +221,11 @@ class Server:
         bits = np.zeros(self._method.nodes, np.int64)
         if diagnosis is not None:
             diagnosis.begin()
-        nodes = self._turns if diagnosis is None else repeated(self._turns, 2)
-        exact = False
-        for node, payload in zip(nodes, self._star.payloads(), strict=True):
+        messages = 1 if diagnosis is None else diagnosis.task.messages
+        nodes = repeated(self._turns, messages)
+        for place, (node, payload) in enumerate(zip(nodes, self._star.payloads(), strict=True), 1):
             self._ledger.lap("wait")
-            exact = diagnosis is not None and not exact  # of each node's two messages the first
-            if diagnosis is not None and exact:
+            if diagnosis is not None and place % messages:  # of each node's messages the last is its payload
                 diagnosis.add(payload)
             else:
                 self._aggregate.add(payload)

@@ -107,11 +107,7 @@ class Worker:
             self._diagnosing = bool(order.task & Task.DIAGNOSE)
             for node in self._turns:
                 if self._exactly is not None and self._diagnosing:
-                    out = buffer()
-                    began = perf_counter()
-                    size = self._exactly.payload(x, node, out)
-                    self._seconds[EVALUATE] += perf_counter() - began
-                    yield out[:size]
+                    yield from self._diagnosed(self._exactly, order, x, node, buffer)
                 began = perf_counter()
                 out = buffer()
                 waited = perf_counter() - began
@@ -119,6 +115,22 @@ class Worker:
                 sent = perf_counter()
                 yield out[:size]
                 self._seconds[SEND] += perf_counter() - sent + waited
+
+    def _diagnosed(
+        self, exactly: Exactly, order: Order, x: np.ndarray, node: int, buffer: Callable[[], np.ndarray]
+    ) -> Iterator[np.ndarray]:
+        """What a node sends before its payload, after an order to diagnose."""
+        out = buffer()
+        began = perf_counter()
+        size = exactly.payload(x, node, out)
+        self._seconds[EVALUATE] += perf_counter() - began
+        yield out[:size]
+        if order.task & Task.REPEAT:
+            out = buffer()
+            began = perf_counter()
+            size = exactly.repeat(x, node, order.iteration, out)
+            self._seconds[EVALUATE] += perf_counter() - began
+            yield out[:size]
 
     def payload(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> int:
         """Write a node's payload into ``out`` (uint8) and its rows into the report; how many bytes it takes."""

@@ -129,6 +129,9 @@ class TorchModel(FiniteSum):
             torch.from_numpy(out).copy_(gradients)
         return tuple(value / len(targets) for value in self._sums(loss, outputs, targets))
 
+    # Dropout and batch normalisation know no gradient of a whole shard: no `pmom_mpi.problems.base.Exact`.
+    full_gradient = None  # type: ignore[assignment]
+
     def advance(self, shares: np.ndarray) -> None:
         """The running statistics after the batches of all nodes, one after the other."""
         self._statistics.advance(shares)

@@ -131,6 +131,8 @@ class Setting:
             samples = partial(_samples, config.gradient, sizes) if sizes else None
             dtype = np.dtype(config.dtype)
             pipeline = Pipeline(config.bias, problem.layout, dtype, config.seed, samples=samples)
+            if config.diagnostics.repeats and any(stage.init(problem.layout, dtype) for stage in pipeline.stages):
+                raise UserError("diagnostics.repeats: what stages of bias remember cannot be drawn again; leave it 0")
             doubts = warnings(pipeline.stages, problem.layout, "bias", _uneven(config.gradient, sizes))
             doubts += warnings(config.downlink, problem.layout, "downlink")
         hosting = Hosting(config.nodes, problem.chunks, ranks.workers)
@@ -141,7 +143,7 @@ class Setting:
         problem = self.problem
         share = problem.state.size if isinstance(problem, Stateful) else 0
         point = "w" if self.config.downlink else "x"
-        diagnosed = diagnosis.columns(point) if self.config.diagnostics.every else ()
+        diagnosed = diagnosis.columns(point, self.config.diagnostics.repeats) if self.config.diagnostics.every else ()
         schema = Schema(problem.metrics, self.pipeline.statistics, problem.evaluation, share, point, diagnosed)
         return replace(self, schema=schema)
 
@@ -156,7 +158,8 @@ class Setting:
         if not config.diagnostics.every:
             return None
         dimension = self.problem.layout.dimension
-        return diagnosis.Diagnosis(config.diagnostics.every, dimension, config.nodes, config.momentum)
+        wanted = config.diagnostics
+        return diagnosis.Diagnosis(wanted.every, dimension, config.nodes, config.momentum, wanted.repeats)
 
     def downlink(self) -> Downlink:
         """One end of the model's way to the nodes: dense, or compressed changes that every rank adds up (EF21-P)."""
@@ -174,7 +177,15 @@ class Setting:
         exactly = None
         if self.config.diagnostics.every and isinstance(self.problem, Exact):
             dimension, checksum = self.problem.layout.dimension, self.config.wire.checksum
-            exactly = diagnosis.Exactly(self.problem, dimension, self.config.dtype, report, checksum)
+            exactly = diagnosis.Exactly(
+                self.problem,
+                dimension,
+                self.config.dtype,
+                report,
+                checksum,
+                self.pipeline,
+                self.config.diagnostics.repeats,
+            )
         return Worker(
             self.problem, self.pipeline, self.downlink(), self.hosting, worker, report, self.errands(),
             self.config.wire.checksum, exactly,

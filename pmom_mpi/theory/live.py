@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pmom_mpi.theory import nonconvex, pl
+from pmom_mpi.theory import noise, nonconvex, pl
 from pmom_mpi.theory.bias import Affine, envelope
 from pmom_mpi.words.errors import UserError
 
@@ -45,6 +45,8 @@ class Diagnosed:
         L, mu and f* as the problem knows them.
     rounding : float
         The relative error of the numbers.
+    mean_bias, noise : ndarray or None, shape (m,)
+        |E eta|^2 and E|eta - E eta|^2, where draws were repeated.
     """
 
     iterations: np.ndarray
@@ -60,6 +62,8 @@ class Diagnosed:
     pl: float | None
     minimum: float | None
     rounding: float
+    mean_bias: np.ndarray | None = None
+    noise: np.ndarray | None = None
 
     @property
     def complete(self) -> bool:
@@ -103,6 +107,8 @@ class Promise:
         By iteration; the certificate has one value less.
     residual : float or None
         What ``bound`` tends to.
+    apart, apart_residual : ndarray and float, or None
+        The same with noise apart, where draws were repeated: of expectations, with sigma^2 the largest noise seen.
     """
 
     verdicts: list[Verdict]
@@ -114,6 +120,8 @@ class Promise:
     bound: np.ndarray | None = None
     pl_bound: np.ndarray | None = None
     residual: float | None = None
+    apart: np.ndarray | None = None
+    apart_residual: float | None = None
 
 
 def examine(run: Diagnosed) -> Promise:
@@ -145,7 +153,8 @@ def _bounds(run: Diagnosed, promise: Promise, L: float, eps: float) -> Promise:
     start = {"gap": run.value[0] - minimum, "first_bias": first}
     after = run.iterations + 1
     tried = []
-    for largest in np.linspace(0, 0.999 * (1 - eps), ENVELOPES):
+    largests = np.linspace(0, 0.999 * (1 - eps), ENVELOPES).tolist()
+    for largest in largests:
         affine = envelope(run.gradient, run.bias, largest)
         whole = nonconvex.bound(after, **start, **affine._asdict(), smoothness=L, step_size=gamma, beta=beta)
         tried.append((whole[-1], affine, whole))
@@ -169,7 +178,38 @@ def _bounds(run: Diagnosed, promise: Promise, L: float, eps: float) -> Promise:
             )
         else:
             verdicts.append(_kept("PL bound", run.value - run.minimum, linear, promise.estimated))
-    return Promise(verdicts, L, promise.estimated, affine, promise.averages, certified, bound, linear, float(residual))
+    apart, floor = _apart(run, L, largests) or (None, None)
+    if apart is not None:
+        verdicts.append(_kept("bound, noise apart", promise.averages, apart, promise.estimated or run.minimum is None))
+    return Promise(
+        verdicts,
+        L,
+        promise.estimated,
+        affine,
+        promise.averages,
+        certified,
+        bound,
+        linear,
+        float(residual),
+        apart,
+        floor,
+    )
+
+
+def _apart(run: Diagnosed, L: float, envelopes: list[float]) -> tuple[np.ndarray, float] | None:
+    """The bound with noise apart, and its residual, with the best of the envelopes."""
+    if run.mean_bias is None or run.noise is None or run.step_size is None or run.beta is None:
+        return None
+    biases = np.maximum(run.mean_bias, 0)
+    first = {"first_bias": run.gradient[0], "first_noise": 0.0} if run.from_zero else {"first_bias": biases[0]}
+    method = {"smoothness": L, "step_size": run.step_size, "beta": run.beta, "sigma2": float(run.noise.max())}
+    gap = run.value[0] - (0.0 if run.minimum is None else run.minimum)
+    found = []
+    for largest in envelopes:
+        affine = envelope(run.gradient, biases, largest)._asdict()
+        whole = noise.bound(run.iterations + 1, gap=gap, **first, **affine, **method)
+        found.append((float(whole[-1]), whole, noise.residual(**affine, **method)))
+    return min(found, key=lambda one: one[0])[1:]
 
 
 def _linear(iterations: np.ndarray, envelopes: list[Affine], known: dict[str, float]) -> np.ndarray | None:

@@ -29,11 +29,12 @@ class Task(IntFlag):
     STOP = 4
     SAVE = 8
     DIAGNOSE = 16
+    REPEAT = 32
 
     @property
     def messages(self) -> int:
-        """How many messages each node answers with: its payload, and before it its exact gradient."""
-        return 2 if self & Task.DIAGNOSE else 1
+        """How many each node answers with: before its payload its exact gradient, and the mean of repeated draws."""
+        return 1 + bool(self & Task.DIAGNOSE) + bool(self & Task.REPEAT)
 
 
 @dataclass(frozen=True)

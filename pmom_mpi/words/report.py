@@ -191,7 +191,7 @@ class Report:
         Of the sums; both are meaningful after an order to evaluate.
     seconds : ndarray of float64, shape (workers, stations)
         Time spent by each worker in each of `STATIONS`.
-    diagnosis : ndarray of float64, shape (nodes, 3), or (nodes, 0) in a run without
+    diagnosis : ndarray of float64, shape (nodes, 4), or (nodes, 0) in a run without
         What each node says of its exact gradient (`pmom_mpi.method.diagnosis`), after an order to diagnose.
     """
 
@@ -214,7 +214,7 @@ class Report:
             sums=np.zeros((chunks, len(schema.evaluation))),
             weights=np.zeros(chunks),
             seconds=np.zeros((hosting.workers, len(STATIONS))),
-            diagnosis=np.zeros((nodes, 3 if schema.diagnosis else 0)),
+            diagnosis=np.zeros((nodes, 4 if schema.diagnosis else 0)),
         )
 
     @property

@@ -79,6 +79,24 @@ def test_what_is_measured_is_what_it_says(kind, tmp_path):
         assert found[f"diag_{name}"][0] == pytest.approx(value, rel=1e-9, abs=1e-12), name
 
 
+def test_repeated_draws_tell_bias_from_noise(tmp_path):
+    """The composite estimate's bias has a formula; minibatches have none."""
+    raw = config("composite", str(tmp_path / "a.h5"), bias=[], dtype="float64", iterations=2, step_size=1.0)
+    run(raw | {"diagnostics": {"every": 1, "repeats": 4000}})
+    problem, found = ready(raw).problem, metrics(tmp_path / "a.h5")
+    run(raw | {"output": str(tmp_path / "b.h5")} | {"iterations": 1})
+    x = metrics(tmp_path / "b.h5")["x"]
+    bias = np.mean([problem.bias(x, node) for node in range(4)], axis=0)
+    assert found["diag_mean_bias"][1] == pytest.approx(bias @ bias, rel=0.3)
+    assert found["diag_noise"][1] > bias @ bias
+    raw = config("mlp", str(tmp_path / "c.h5"), bias=[], diagnostics={"every": 1, "repeats": 30}, iterations=20)
+    run(raw)
+    found = metrics(tmp_path / "c.h5")
+    assert found["diag_noise"].mean() == pytest.approx(found["diag_bias"].mean(), rel=0.3)
+    assert found["diag_noise"].mean() == pytest.approx(found["diag_variance"].mean() / 4, rel=0.3)
+    assert abs(found["diag_mean_bias"].mean()) < 0.1 * found["diag_bias"].mean()
+
+
 def test_full_gradients_are_those_of_full_batches():
     raw = config("full mlp", "unused.h5", dtype="float64")
     problem = ready(raw).problem
@@ -91,6 +109,8 @@ def test_full_gradients_are_those_of_full_batches():
 def test_where_nothing_exact_is_known_it_is_refused():
     raw = config("mlp", "unused.h5", diagnostics={"every": 1})
     for changes, line in (({"problem": {"kind": "maml_sines"}, "data": None, "nodes": 4, "gradient": {}}, "no exact"),
-                          ({"bias": [{"kind": "clip_per_sample", "tau": 1.0}]}, "clip_per_sample")):  # fmt: skip
-        with pytest.raises(UserError, match=f"diagnostics.every: .*{line}"):
+                          ({"bias": [{"kind": "clip_per_sample", "tau": 1.0}]}, "clip_per_sample"),
+                          ({"bias": ["ef14", {"kind": "top_k", "k": 3}], "diagnostics": {"every": 1, "repeats": 2}},
+                           "cannot be drawn again")):  # fmt: skip
+        with pytest.raises(UserError, match=f"diagnostics.*: .*{line}"):
             validate({key: value for key, value in (raw | changes).items() if value is not None})

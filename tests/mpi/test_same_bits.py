@@ -54,7 +54,7 @@ def test_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, bias):
 
 @pytest.mark.parametrize("changes", [{}, {"downlink": [{"kind": "top_k", "fraction": 0.2}]}], ids=["x", "w"])
 def test_diagnosis_on_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, changes):
-    raw = config(PIPELINES["top_k"], diagnostics={"every": 2}, **changes)
+    raw = config(PIPELINES["top_k"], diagnostics={"every": 2, "repeats": 2}, **changes)
     (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
     for ranks in (1, 2, 4):
         done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / f"{ranks}.h5")])

@@ -88,6 +88,15 @@ def test_fewer_diagnoses_leave_the_certificate_unknown(examined):
     assert np.isfinite(promise.bound).all()
 
 
+def test_repeated_draws_give_the_bound_with_noise_apart(examined):
+    changes = {"gradient": {"batch": 10, "order": "replacement"}, "bias": [], "iterations": 60}
+    found, promise, verdicts = examined(diagnostics={"every": 1, "repeats": 5}, **changes)
+    assert verdicts["bound, noise apart"].state == "held"
+    assert (promise.averages <= promise.apart).all()
+    assert promise.apart_residual < 0.5 * promise.residual  # beta is 0.1, and almost all of eta is noise
+    assert found.noise.mean() > 5 * found.mean_bias.mean()
+
+
 def test_the_command(tmp_path):
     path = tmp_path / "run.h5"
     run(RIDGE | {"output": str(path), "iterations": 20})
