@@ -35,7 +35,7 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raise UserError(f"-s {text}: write key=value, as in -s momentum.beta=0.1")
     try:
         value = yaml.safe_load(value_text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"-s {text}: {value_text!r} is not a YAML value") from None
     *parents, last = path.strip().split(".")
     place: Any = raw
