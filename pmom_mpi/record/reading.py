@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def opened(path: str | Path) -> Iterator[h5py.File]:
     """A run file that grows, has ended, or whose writer was killed.
 
-    Only what is being written needs HDF5's SWMR mode, in which damaged metadata is read again and again, after ever longer
-    waits, practically for ever. What a killed writer has left is read as if it were repaired, and stays as it is.
+    Only what is being written needs HDF5's SWMR mode, in which damaged metadata is read again and again, after ever
+    longer waits, practically for ever. What a killed writer has left is read as if it were repaired.
 
     Raises
     ------

@@ -29,7 +29,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.analysis import read, show, summary
 from pmom_mpi.data import idx, svmlight
 from pmom_mpi.data.files import read_arrays
-from pmom_mpi.record.checkpoint import Checkpoint, Damaged, generations
+from pmom_mpi.record.checkpoint import Damaged, generations, newest
 from pmom_mpi.record.head import Head
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.runtime import experiment
@@ -210,11 +210,11 @@ def shown(path: Path) -> None:
 
 
 def restored(path: Path) -> None:
-    found = Checkpoint(path)
-    found.verify()
+    """Only what is whole comes before HDF5: damaged metadata may keep it busy for ever."""
+    found, passed = newest(path.with_name("run.h5"), Head.read(path.with_name("run.h5")).run_id, 3)
+    if found is None:
+        raise Damaged(passed[0])
     found.snapshot()
-    found.downlink()
-    found.node(0)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -222,6 +222,7 @@ def restored(path: Path) -> None:
 def test_files_with_bytes_changed(whole, tmp_path_factory, kind):
     data, name, act = whole[kind]
     folder = tmp_path_factory.mktemp("changed")
+    (folder / "run.h5").write_bytes(whole["run file, head"][0])
 
     @examples(30)
     @given(st.integers(0, 2**32), st.integers(1, 8))
