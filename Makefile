@@ -12,7 +12,7 @@ DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 TORCH ?= 2.13.0
 
-.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare torture clean
+.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare torture fuzz clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ compare: $(VENV)/.run  ## compressors side by side, with and without momentum (m
 
 torture: $(VENV)/.dev  ## kill runs 200 times at random and go on with them: no bit may differ (20 minutes)
 	$(BIN)/python tests/torture.py $(ARGS)
+
+fuzz: $(VENV)/.dev  ## hostile configs, files and payloads in great number (half an hour; PMOM_FUZZ=N for N examples a test)
+	PMOM_FUZZ=$${PMOM_FUZZ:-5000} $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 clean:  ## remove what was made, results excepted
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,9 +15,9 @@ import yaml
 from pmom_mpi.analysis import first_format
 from pmom_mpi.record import datasets, events
 from pmom_mpi.record.events import Event
+from pmom_mpi.record.reading import opened
 from pmom_mpi.record.repair import is_held
 from pmom_mpi.words.errors import UserError
-from pmom_mpi.words.hdf5 import open_to_read
 from pmom_mpi.words.report import Metric, told
 
 FORMAT_VERSION = 2
@@ -97,7 +97,7 @@ class Run:
 
     def model(self) -> np.ndarray:
         """The final x, shape (d,); NaN before a run has ended."""
-        with open_to_read(self.path, swmr=True) as file:
+        with opened(self.path) as file:
             return file["final/x"][()]
 
 
@@ -151,9 +151,9 @@ def run_files(places: Iterable[str | Path]) -> list[Path]:
 
 def _load(path: Path) -> Run:
     try:
-        with open_to_read(path, swmr=True) as file:
+        with opened(path) as file:
             return _read(path, file)
-    except OSError:
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, yaml.YAMLError):
         raise UserError(f"{path}: not an HDF5 file, or damaged") from None
     except KeyError:
         raise UserError(f"{path}: an HDF5 file, but not a run file of pmom") from None

@@ -21,6 +21,9 @@ INT = re.compile(r"[-+]?[0-9][0-9_]*|0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 INT_TAG, FLOAT_TAG = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 
+SHOWN = 100
+"""How many characters of a wrong config a message shows."""
+
 
 def load(path: str | Path) -> dict[str, Any]:
     """Read a YAML file; the result goes through `amend` to `from_raw`.
@@ -62,10 +65,12 @@ def parse(text: str, source: str) -> dict[str, Any]:
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise UserError(f"{source}{place}: {error.problem or 'not YAML'}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # values: a date that does not exist
         raise UserError(f"{source}: not YAML: {(str(error).splitlines() or [''])[0]}") from None
+    except RecursionError:
+        raise UserError(f"{source}: nested too deeply for a config") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{source}: a config is a mapping of keys to values, not {raw!r}")
+        raise UserError(f"{source}: a config is a mapping of keys to values, not {repr(raw)[:SHOWN]}")
     return raw
 
 
@@ -81,7 +86,7 @@ def value(text: str) -> Any:
         return _construct(text)
     except yaml.MarkedYAMLError as error:
         raise UserError(f"{text!r} is not a YAML value: {error.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
         raise UserError(f"{text!r} is not a YAML value") from None
 
 

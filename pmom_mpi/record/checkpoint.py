@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -27,6 +29,9 @@ from pmom_mpi.words.snapshot import Snapshot
 FORMAT_VERSION = 1
 MEMORIES = ("momentum", "aggregate", "downlink", "companion")
 PARTIAL = ".partial"
+SEAL, SEALED = struct.Struct("<8sI"), b"pmomseal"
+"""Behind the last byte of a checkpoint: this word and the CRC-32 of all before it."""
+BLOCK = 1 << 22
 
 
 class Damaged(Exception):
@@ -143,6 +148,7 @@ class CheckpointWriter:
 
     def _settle(self, partial: Path, path: Path) -> None:
         try:
+            _seal(partial)
             sync(self._run_file)  # a checkpoint is of no use without the rows before it
             sync(partial)
             os.replace(partial, path)
@@ -265,6 +271,7 @@ def newest(run_file: str | Path, run_id: str, rows: int) -> tuple[Checkpoint | N
     passed: list[str] = []
     for path in generations(run_file):
         try:
+            _check_seal(path)
             found = Checkpoint(path)
             if found.run_id != run_id:
                 raise Damaged(f"{path}: belongs to another run")
@@ -276,6 +283,35 @@ def newest(run_file: str | Path, run_id: str, rows: int) -> tuple[Checkpoint | N
         else:
             return found, passed
     return None, passed
+
+
+def _seal(path: Path) -> None:
+    """Put the checksum of all bytes behind them: HDF5 itself may not end on damaged metadata."""
+    with path.open("r+b") as file:
+        checksum = _checksum(file, os.fstat(file.fileno()).st_size)
+        file.seek(0, os.SEEK_END)
+        file.write(SEAL.pack(SEALED, checksum))
+
+
+def _check_seal(path: Path) -> None:
+    """Raise `Damaged` unless a file ends with the checksum of all bytes before it."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size - SEAL.size
+            checksum = _checksum(file, size)
+            whole = size > 0 and SEAL.unpack(file.read(SEAL.size)) == (SEALED, checksum)
+    except OSError as error:
+        raise Damaged(f"{path}: cannot read it ({error.strerror})") from None
+    if not whole:
+        raise Damaged(f"{path}: no checkpoint, or damaged (its checksum is another)")
+
+
+def _checksum(file: BinaryIO, size: int) -> int:
+    """Of the first ``size`` bytes, behind which the file is left."""
+    checksum = 0
+    while size > 0 and (block := file.read(min(size, BLOCK))):
+        checksum, size = zlib.crc32(block, checksum), size - len(block)
+    return checksum
 
 
 def _write(file: h5py.File, group: str, memory: Mapping[str, np.ndarray]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-
 from pmom_mpi.record.datasets import DataSets
+from pmom_mpi.record.reading import opened
 from pmom_mpi.words.errors import UserError
 
 
@@ -37,7 +36,7 @@ class Head:
     def read(cls, path: str | Path) -> Head:
         """Also of a file whose writer was killed; raises `UserError` when it is no run file that can be resumed."""
         try:
-            with h5py.File(path, "r", swmr=True) as file:
+            with opened(path) as file:
                 found = file.attrs
                 folders = tuple(str(file["provenance"].attrs["folders"]).split("\n"))
                 rows = len(DataSets(file["metrics"]))

@@ -125,7 +125,7 @@ class Recorder:
             shutil.copyfile(path, partial)
             repair(partial)
             file = h5py.File(partial, "r+", libver="latest")
-            with left_open(file):
+            with left_open(file), _whole(path):
                 _rewind(path, file, rows)
                 if config_text is not None:
                     file.attrs["config"] = config_text
@@ -294,6 +294,15 @@ def _rewind(path: Path, file: h5py.File, rows: int) -> None:
     for name in ("ended", "iterations", "message"):
         if name in file.attrs:
             del file.attrs[name]
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What h5py raises on a file that lacks something, as the one line of a `UserError`."""
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError):
+        raise UserError(f"{path}: is damaged and cannot be gone on with") from None
 
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:

@@ -43,21 +43,40 @@ def repair(path: str | Path) -> bool:
     path = Path(path)
     try:
         with path.open("r+b") as file:
-            signature, version, offsets, lengths, flags, base, extension, end, root = _superblock(path, file)
-            if not flags:
+            fields = _superblock(path, file)
+            if not fields[4]:
                 return False
             if _is_locked(file.fileno()):
                 raise UserError(f"{path}: in use; let its run end, and close what reads it, before it is repaired")
-            size = os.fstat(file.fileno()).st_size
-            end = max(end, size)
-            if size < end:
+            head, end = _head(fields, os.fstat(file.fileno()).st_size)
+            if os.fstat(file.fileno()).st_size < end:
                 file.truncate(end)
-            head = HEAD.pack(signature, version, offsets, lengths, 0, base, extension, end, root)
             file.seek(0)
-            file.write(head + CHECKSUM.pack(lookup3(head)))
+            file.write(head)
     except OSError as error:
         raise UserError(f"{path}: cannot repair it: {error.strerror}") from None
     return True
+
+
+def mended(path: Path) -> tuple[bytes, int, bool]:
+    """The beginning and the length that `repair` would give a file, and whether it needs that.
+
+    Raises
+    ------
+    OSError, UserError
+        When it cannot be read, or is no run file.
+    """
+    with path.open("rb") as file:
+        fields = _superblock(path, file)
+        return *_head(fields, os.fstat(file.fileno()).st_size), bool(fields[4])
+
+
+def _head(fields: tuple, size: int) -> tuple[bytes, int]:
+    """The superblock without flags, and the end of the file, for one of ``size`` bytes."""
+    signature, version, offsets, lengths, _, base, extension, end, root = fields
+    end = max(end, size)
+    head = HEAD.pack(signature, version, offsets, lengths, 0, base, extension, end, root)
+    return head + CHECKSUM.pack(lookup3(head)), end
 
 
 def is_being_written(path: str | Path) -> bool:

@@ -10,8 +10,11 @@ class UserError(Exception):
     """Something the user wrote or chose cannot be used.
 
     The message is one line that names the file or key, the value and what would be right. Commands print it
-    without a traceback and exit with status 2.
+    without a traceback and exit with status 2. Line breaks in what it quotes are written as backslash n.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\\n".join(message.splitlines()))
 
 
 @contextmanager

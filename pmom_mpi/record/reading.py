@@ -1,0 +1,68 @@
+"""Opens run files for reading, in whatever state their writer is or has left them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+
+from pmom_mpi.record.repair import is_held, mended
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.hdf5 import open_to_read
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[h5py.File]:
+    """A run file that grows, has ended, or whose writer was killed.
+
+    Only what is being written needs HDF5's SWMR mode, in which damaged metadata is read again and again, after ever
+    longer waits, practically for ever. What a killed writer has left is read as if it were repaired.
+
+    Raises
+    ------
+    OSError
+        When there is no such file, or it is no HDF5 file.
+    """
+    path = Path(path)
+    try:
+        head, end, flagged = mended(path)
+    except UserError:  # of another kind, or none: HDF5 knows
+        flagged = False
+    if flagged and is_held(path) is not False:
+        with open_to_read(path, swmr=True) as file:
+            yield file
+    elif flagged:
+        with _AsRepaired(path, head, end) as raw, h5py.File(raw, "r") as file:
+            yield file
+    else:
+        with open_to_read(path) as file:
+            yield file
+
+
+class _AsRepaired(io.FileIO):
+    """A file with another beginning and end than it has."""
+
+    def __init__(self, path: Path, head: bytes, end: int) -> None:
+        super().__init__(path)
+        self._head = head
+        self._end = end
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return super().seek(self._end + offset) if whence == io.SEEK_END else super().seek(offset, whence)
+
+    def readinto(self, buffer: Buffer) -> int:
+        place, view = self.tell(), memoryview(buffer).cast("B")
+        count = super().readinto(view) or 0
+        if place < len(self._head):
+            covered = min(count, len(self._head) - place)
+            view[:covered] = self._head[place : place + covered]
+        wanted = max(min(len(view), self._end - place), count)
+        view[count:wanted] = bytes(wanted - count)
+        return wanted
