@@ -44,7 +44,7 @@ def repair(path: str | Path) -> bool:
     try:
         with path.open("r+b") as file:
             fields = _superblock(path, file)
-            if not fields[4]:
+            if not _is_torn(fields, os.fstat(file.fileno()).st_size):
                 return False
             if _is_locked(file.fileno()):
                 raise UserError(f"{path}: in use; let its run end, and close what reads it, before it is repaired")
@@ -68,7 +68,13 @@ def mended(path: Path) -> tuple[bytes, int, bool]:
     """
     with path.open("rb") as file:
         fields = _superblock(path, file)
-        return *_head(fields, os.fstat(file.fileno()).st_size), bool(fields[4])
+        size = os.fstat(file.fileno()).st_size
+        return *_head(fields, size), _is_torn(fields, size)
+
+
+def _is_torn(fields: tuple, size: int) -> bool:
+    """Whether a writer's flags are still there, or, after a disk was full, less of the file than it says."""
+    return bool(fields[4]) or fields[7] > size
 
 
 def _head(fields: tuple, size: int) -> tuple[bytes, int]:
