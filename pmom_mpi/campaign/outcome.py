@@ -120,8 +120,11 @@ def table(groups: Sequence[Group], target: Target | None = None, shared: bool = 
         cells += _costs(group, None, shared) + (_costs(group, target, shared) if target else [])
         if against:
             cells += [_ratio(sizes[0][0], size[0]), _times(groups[0], group, sizes[0][1], size[1], shared)]
-        rows.append((*cells, group.note))
-    return Table("", (*heads, "note"), tuple(rows))
+        rows.append(tuple(cells))
+    notes = [group.note for group in groups]
+    if any(notes):
+        heads, rows = [*heads, "note"], [(*row, note) for row, note in zip(rows, notes, strict=True)]
+    return Table("", tuple(heads), tuple(rows))
 
 
 def best(groups: Sequence[Group], metric: str) -> Group | None:
