@@ -16,6 +16,7 @@ from pmom_mpi.cluster.environment import launcher  # noqa: E402
 from pmom_mpi.commands import (  # noqa: E402
     bench,
     bias,
+    check_operator,
     check_problem,
     data,
     doctor,
@@ -67,6 +68,7 @@ def main() -> None:
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
-    explain.explain, doctor.doctor, check_problem.check_problem, bias.bias, bench.bench, repair.repair, theory.theory,
+    explain.explain, doctor.doctor, check_problem.check_problem, check_operator.check_operator, bias.bias,
+    bench.bench, repair.repair, theory.theory,
 ):  # fmt: skip
     main.add_command(command)

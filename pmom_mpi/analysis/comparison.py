@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pmom_mpi.analysis.read import Run
+from pmom_mpi.analysis.seeds import Seeds, missing_seeds
 from pmom_mpi.analysis.style import COLORS, dress, panels
 from pmom_mpi.analysis.tables import Table
 
@@ -23,12 +24,13 @@ LOWEST_ACCURACY = 0.8
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(Seeds):
     """The runs of one method with one momentum parameter; they differ in their seed only."""
 
     name: str
     beta: float
     runs: tuple[Run, ...]
+    missing: tuple[int, ...] = ()
 
 
 def methods(runs: Sequence[Run]) -> list[Method]:
@@ -36,7 +38,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
     groups: dict[tuple[str, float], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.name, beta(run)), []).append(run)
-    return [Method(name, value, tuple(group)) for (name, value), group in groups.items()]
+    return [Method(name, value, tuple(group), missing_seeds(group, runs)) for (name, value), group in groups.items()]
 
 
 def beta(run: Run) -> float:
@@ -70,21 +72,24 @@ def bits_to_reach(run: Run, accuracy: float) -> float:
 
 
 def table(found: Sequence[Method], accuracy: float) -> Table:
-    """A row a method: where it ended, what it sent, and what reaching ``accuracy`` took. Means over the seeds."""
+    """A row a method: where it ended, what it sent, and what reaching ``accuracy`` took.
+
+    Means over the seeds that neither diverged nor ended early; the name says which did, and which are missing.
+    """
     reach = f"to {100 * accuracy:g} %"
     heads = ("method", "beta", "step size", "training loss", "test accuracy %", "bits a coordinate",
              "kbit a node, iteration", f"Mbit a node {reach}", "times fewer than uncompressed")  # fmt: skip
     rows = []
     reference = {method.beta: _mean_bits(method, accuracy) for method in found if not method.runs[0].config.get("bias")}
     for method in found:
-        runs, first = method.runs, method.runs[0]
+        runs, first = method.whole, method.runs[0]
         each = np.mean([run.metrics["uplink_bits"].mean() / run.nodes for run in runs])
         needed = _mean_bits(method, accuracy)
         ratio = reference.get(method.beta, np.nan) / needed
         rows.append((
-            method.name, f"{method.beta:g}", str(first.config["step_size"]),
+            method.told(method.name), f"{method.beta:g}", str(first.config["step_size"]),
             _spread([run.metrics["train_loss"][-WINDOW:].mean() for run in runs], 4),
-            _spread([100 * curve(run, "test_accuracy")[2][-1] for run in runs], 2),
+            _spread([100 * _accuracy(run) for run in runs], 2),
             f"{each / first.facts['dimension']:.3g}", f"{each / 1e3:.4g}",
             "never" if np.isnan(needed) else f"{needed / 1e6:.3g}", "" if np.isnan(ratio) else f"{ratio:.3g}",
         ))  # fmt: skip
@@ -106,25 +111,36 @@ def plot(found: Sequence[Method]) -> Figure:
                     _draw(axis, method, name, column, COLORS[names.index(method.name) % len(COLORS)])
                 dress(axis)
     grid[0, 0].set_yscale("log")
-    if min(curve(run, "test_accuracy")[2][-1] for method in found for run in method.runs) > LOWEST_ACCURACY:
+    if min(_accuracy(run) for method in found for run in method.whole) > LOWEST_ACCURACY:
         grid[-1, 0].set_ylim(bottom=LOWEST_ACCURACY)
     grid[-1, 0].set_xlabel("iteration k")
     grid[-1, 1].set_xlabel("uplink bits a node")
     grid[-1, 1].set_xscale("log")
-    keys = [Line2D([], [], color=COLORS[i % len(COLORS)], label=name) for i, name in enumerate(names)]
+    keys = [Line2D([], [], color=COLORS[i % len(COLORS)], label=_key(name, found)) for i, name in enumerate(names)]
     figure.tight_layout()
     figure.legend(handles=keys, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(keys), frameon=False)
     return figure
 
 
+def _key(name: str, found: Sequence[Method]) -> str:
+    """The name, and what is not as it should be with its seeds."""
+    named = {f"{name}, beta {method.beta:g}": method for method in found if method.name == name}
+    said = [method.told(label) for label, method in named.items() if method.told(label) != label]
+    return "; ".join(said) or name
+
+
 def _draw(axis: Axes, method: Method, name: str, column: int, color: str) -> None:
-    curves = [curve(run, name) for run in method.runs]
-    rows = min(len(values) for _, _, values in curves)
-    place = np.mean([part[column][:rows] for part in curves], axis=0)
-    values = np.stack([part[2][:rows] for part in curves])
-    axis.plot(place, values.mean(axis=0), color=color, linewidth=1.4)
-    if len(values) > 1:
-        axis.fill_between(place, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
+    values = method.values(name)
+    if method.runs[0].described[name].role != "test":
+        values = np.stack([_running_mean(row) for row in values])
+    known = np.isfinite(values).any(axis=0)
+    values = np.where(np.isfinite(values), values, np.nan)[:, known]
+    against, scale = ("uplink", method.runs[0].nodes) if column else ("iteration", 1)
+    place = method.places(name, against)[known] / scale
+    if known.any():
+        axis.plot(place, np.nanmean(values, axis=0), color=color, linewidth=1.4)
+        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        axis.fill_between(place, low, high, color=color, alpha=0.15, linewidth=0)
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
@@ -135,8 +151,14 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return (sums[stop] - sums[start]) / (stop - start)
 
 
+def _accuracy(run: Run) -> float:
+    """The last one; NaN where none was measured."""
+    values = curve(run, "test_accuracy")[2]
+    return float(values[-1]) if len(values) else np.nan
+
+
 def _mean_bits(method: Method, accuracy: float) -> float:
-    return float(np.mean([bits_to_reach(run, accuracy) for run in method.runs]))
+    return float(np.mean([bits_to_reach(run, accuracy) for run in method.whole]))
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

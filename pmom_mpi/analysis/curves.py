@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pmom_mpi.analysis.read import Run, one_line, stages
+from pmom_mpi.analysis.seeds import Seeds, missing_seeds
 from pmom_mpi.analysis.style import COLORS, DASHES, Look, look
 
 AXES = {
@@ -27,7 +26,7 @@ METHOD = ("bias", "downlink")
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(Seeds):
     """The runs that differ in their seed only.
 
     Attributes
@@ -46,48 +45,9 @@ class Curve:
     missing: tuple[int, ...] = ()
 
     @property
-    def diverged(self) -> tuple[Run, ...]:
-        return tuple(run for run in self.runs if run.status == "diverged")
-
-    @property
-    def drawn(self) -> tuple[Run, ...]:
-        """The runs that the mean is of: those that did not diverge, or all where all did."""
-        return tuple(run for run in self.runs if run.status != "diverged") or self.runs
-
-    @property
-    def short(self) -> tuple[Run, ...]:
-        """Those of the drawn runs that hold fewer iterations than the longest."""
-        longest = max(run.iterations for run in self.drawn)
-        return tuple(run for run in self.drawn if run.iterations < longest)
-
-    @property
     def title(self) -> str:
-        """The label, and what is not as it should be."""
-        count = len(self.runs)
-        said = [f"{count} seeds"] if count > 1 else []
-        if self.diverged:
-            said = ["diverged"] if count == 1 else [f"{len(self.diverged)} of {count} seeds diverged"]
-        if self.short:
-            rows = ", ".join(f"{run.iterations}" for run in self.short)
-            said.append(f"{len(self.short)} short: {rows} of {max(run.iterations for run in self.drawn)} iterations")
-        if self.missing:
-            said.append(f"seed {', '.join(map(str, self.missing))} missing")
-        return f"{self.label} ({'; '.join(said)})" if said else self.label
-
-    def values(self, name: str) -> np.ndarray:
-        """A metric of the drawn runs, shape (runs, longest), NaN where a run has nothing."""
-        return _padded([run.metrics[name] for run in self.drawn])
-
-    def places(self, name: str, against: str) -> np.ndarray:
-        """Where the rows stand, shape (longest,): the mean over the drawn runs.
-
-        A test value belongs to x^{k+1}, after what its row has sent; a training value to x^k, before.
-        """
-        after = self.runs[0].described[name].role == "test"
-        amounts = _padded([_amount(run, against) for run in self.drawn])
-        mean = np.nanmean(amounts, axis=0)  # of the steps, so that a run that ends early makes no jump
-        total = np.cumsum(mean)
-        return total if after else total - mean
+        """The label, how many seeds, and what is not as it should be."""
+        return self.told(self.label, count=True)
 
 
 def curves(runs: Sequence[Run]) -> list[Curve]:
@@ -96,12 +56,11 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
     for run in runs:
         same = {key: value for key, value in run.config.items() if key not in ("seed", "output")}
         groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(run)
-    seeds = {_seed(run) for run in runs}
     flat = [_flat(group[0].config) for group in groups.values()]
     found = []
     for own, group in zip(flat, groups.values(), strict=True):
-        missing = tuple(sorted(seeds - set(map(_seed, group)))) if len(group) > 1 else ()
-        found.append((_method(own, flat), _rest(own, flat), _label(own, flat, group[0]), tuple(group), missing))
+        label, missing = _label(own, flat, group[0]), missing_seeds(group, runs)
+        found.append((_method(own, flat), _rest(own, flat), label, tuple(group), missing))
     found.sort(key=lambda entry: natural(entry[2]))
     methods, others = ([*dict.fromkeys(entry[part] for entry in found)] for part in (0, 1))
     crossed = 1 < len(methods) <= len(COLORS) and 1 < len(others) <= len(DASHES) and len(others) < len(found)
@@ -126,27 +85,6 @@ def natural(text: str) -> list[tuple[int, float, str]]:
 def _crossed(method: int, other: int) -> Look:
     """Colour by method, line style by what else differs."""
     return Look(COLORS[method], DASHES[other])
-
-
-def _seed(run: Run) -> int:
-    return int(run.config.get("seed", 0))
-
-
-def _amount(run: Run, against: str) -> np.ndarray:
-    """By how much each row moves on."""
-    if against == "iteration":
-        return np.ones(run.iterations)
-    if against == "seconds":
-        return run.metrics["time_total"]
-    up, down = run.metrics["uplink_bits"], run.metrics["downlink_bits"]
-    return {"bits": up + down, "uplink": up, "downlink": down}[against]
-
-
-def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
-    made = np.full((len(rows), max(len(row) for row in rows)), np.nan)
-    for place, row in zip(made, rows, strict=True):
-        place[: len(row)] = row
-    return made
 
 
 def _differing(own: Mapping[str, str], all_: Sequence[Mapping[str, str]]) -> list[str]:

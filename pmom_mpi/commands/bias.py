@@ -23,7 +23,8 @@ def bias(
 
     Shows what each drops, the angle it turns, the bias of its mean (beside the noise that an unbiased operator would
     show with so few draws), bits a coordinate in theory and in real payloads, and the constant that theory has for it:
-    contractive operators promise an error of at most 1 - alpha, unbiased ones of at most omega in the mean.
+    contractive operators promise an error of at most 1 - alpha, unbiased ones of at most omega in the mean. A row that
+    breaks its promise, beyond the noise of the draws, is red, begins with !, and is explained below the table.
 
     \b
     pmom bias quickstart

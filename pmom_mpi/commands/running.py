@@ -23,10 +23,12 @@ from pmom_mpi.commands.options import (
 @output_option
 @overwrite_option
 @click.option("--resume", is_flag=True, help="Where the run file exists already, go on with its run.")
+@click.option("--payoff", is_flag=True, help="Say at the end whether compression paid; else only where it did not.")
 @quiet_option
 def run(
-    config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, resume: bool, quiet: bool
-) -> None:
+    config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, resume: bool, payoff: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
     """Run the experiment CONFIG (YAML); under mpirun rank 0 is the server, the others are workers.
 
     Exit status: 0 finished, 2 bad input, 3 diverged, 4 a deadline passed, 128 + signal when interrupted, 1 anything
@@ -36,17 +38,18 @@ def run(
     pmom run quickstart
     mpirun -n 3 pmom run quickstart -s momentum.beta=1 -o results/sgd.h5
     """
-    from pmom_mpi.analysis import payoff, read
+    from pmom_mpi.analysis import payoff as paying
+    from pmom_mpi.analysis import read
     from pmom_mpi.runtime import experiment
     from pmom_mpi.runtime.progress import Narrator
 
     result = experiment.run(config, overrides, output, overwrite, None if quiet else Narrator(), resume)
     if result.over:
         click.echo(f"{result.path}: {result.status} already; nothing is left to do", err=True)
-    if result.x is not None and result.status != "failed" and not quiet:
+    if result.x is not None and result.status != "failed" and (payoff or not quiet):
         found = read.load(result.path)
-        if found.iterations:
-            click.echo(payoff.sentence(payoff.payoff(found)), err=True)
+        if found.iterations and (payoff or paying.wasteful(paying.payoff(found))):
+            click.echo(paying.sentence(paying.payoff(found)), err=True)
     sys.exit(result.exit_code)
 
 

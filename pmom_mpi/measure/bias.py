@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from pmom_mpi.bias.base import Feedback, Stage
 from pmom_mpi.bias.clipping import ClipPerSample
 from pmom_mpi.bias.compose import theory_of
 from pmom_mpi.bias.pipeline import Pipeline
+from pmom_mpi.bias.promise import bound, drifts, exceeds
+from pmom_mpi.bias.theory import Theory
 from pmom_mpi.measure import catalogue
 from pmom_mpi.measure.bits import theory
 from pmom_mpi.runtime import experiment
@@ -41,6 +45,8 @@ class Measured:
         error / draws. Without randomness the noise is 0.
     theory_bits, bits : list of float
         A coordinate.
+    broken : str
+        What theory promises and the gradients do not show, beyond the noise of the draws; empty where all is well.
     """
 
     label: str
@@ -52,6 +58,7 @@ class Measured:
     noises: list[float] = field(default_factory=list)
     theory_bits: list[float] = field(default_factory=list)
     bits: list[float] = field(default_factory=list)
+    broken: str = ""
 
 
 class Probe:
@@ -67,7 +74,12 @@ class Probe:
         samples: Callable[[int, int], int] | None = None,
     ) -> None:
         self._pipeline = Pipeline(stages, layout, dtype, seed, samples=samples)
-        self.found = Measured(label, *_describe(self._pipeline.stages, layout))
+        stages = self._pipeline.stages
+        feedback = any(isinstance(stage, Feedback) for stage in stages)
+        self._theory = Theory("composition") if feedback else theory_of(stages, layout)
+        self._random = any(stage.stream is not None for stage in stages)
+        self._errors = np.empty(0)
+        self.found = Measured(label, self._theory.family, self._theory.known())
         self._vector, self._seen = np.empty((2, layout.dimension), dtype)
         self._buffer = np.empty(self._pipeline.max_bytes(), np.uint8)
 
@@ -78,21 +90,37 @@ class Probe:
             return
         total, first = np.zeros(gradient.size), None
         draws: list[tuple[float, ...]] = []
+        random = False
         while len(draws) < repetitions:
             draws.append(self._draw(gradient, length, node, len(draws)))
             total += self._seen
             if first is None:
                 first = self._seen.copy()
-            elif len(draws) == 2 and np.array_equal(first, self._seen):
+            elif not np.array_equal(first, self._seen):
+                random = True
+            elif len(draws) == 2 and not self._random:
                 break  # nothing random about it
         error, cosine, nominal, bits = np.mean(draws, axis=0).tolist()
-        random = len(draws) > 2
         self.found.errors.append(error)
         self.found.cosines.append(cosine)
         self.found.biases.append(float(np.linalg.norm(total / len(draws) - gradient)) / length)
         self.found.noises.append(float(np.sqrt(error / len(draws))) if random else 0.0)
         self.found.theory_bits.append(nominal)
         self.found.bits.append(bits)
+        self._judge(np.array(draws)[:, 0], self.found.biases[-1])
+
+    def _judge(self, errors: np.ndarray, away: float) -> None:
+        """Hold a node's draws, and those of all nodes so far, against theory."""
+        most = bound(self._theory)
+        if most is None or self.found.broken:
+            return
+        self._errors = np.append(self._errors, errors)
+        for drawn in (errors, self._errors):
+            if exceeds(most, drawn):
+                self.found.broken = f"an error of {np.mean(drawn):.4g} where theory allows {most:.4g}"
+                return
+        if self._theory.family == "unbiased" and drifts(max(most, float(np.mean(errors))), away, errors.size):
+            self.found.broken = f"its mean over {errors.size} draws is {away:.3g} |g| from g, and it is to be unbiased"
 
     def _draw(self, gradient: np.ndarray, length: float, node: int, draw: int) -> tuple[float, float, float, float]:
         """Error, cosine, bits in theory and of the payload, of the draw of this number."""
@@ -105,14 +133,6 @@ class Probe:
         size = float(np.linalg.norm(self._seen))
         cosine = float(np.dot(self._seen / (size or 1.0), gradient / length))
         return error**2, cosine, nominal / gradient.size, sent / gradient.size
-
-
-def _describe(stages: Sequence[Stage], layout: Layout) -> tuple[str, str]:
-    """Class and known constant; with error feedback before them, stages have neither."""
-    if any(isinstance(stage, Feedback) for stage in stages):
-        return "composition", ""
-    theory = theory_of(stages, layout)
-    return theory.family, theory.known()
 
 
 def measure(
@@ -183,8 +203,8 @@ def _pipelines(stages: Sequence[Stage], raw: Any) -> Iterator[tuple[str, Sequenc
     yield catalogue.label(sections), stages
 
 
-def render(found: Iterable[Measured]) -> Table:
-    """What `pmom bias` prints."""
+def render(found: Sequence[Measured]) -> RenderableType:
+    """What `pmom bias` prints: a row an operator, in red where a promise is broken, and below what is broken."""
     table = Table(
         "operator", "class", "known", "error mean", "max", "cosine", "bias of the mean", "bits: theory", "measured",
         title="error: |Q(g) - g|^2 / |g|^2 over nodes; bits a coordinate", title_justify="left",
@@ -194,8 +214,10 @@ def render(found: Iterable[Measured]) -> Table:
             continue
         bias, noise = np.mean(row.biases), np.mean(row.noises)
         table.add_row(
-            row.label, row.kind, row.known, f"{np.mean(row.errors):.4g}", f"{np.max(row.errors):.4g}",
+            f"! {row.label}" if row.broken else row.label, row.kind, row.known,
+            f"{np.mean(row.errors):.4g}", f"{np.max(row.errors):.4g}",
             f"{np.mean(row.cosines):.4f}", f"{bias:.3g}" + (f" (noise {noise:.3g})" if noise else ""),
-            f"{np.mean(row.theory_bits):.4g}", f"{np.mean(row.bits):.4g}",
+            f"{np.mean(row.theory_bits):.4g}", f"{np.mean(row.bits):.4g}", style="bold red" if row.broken else None,
         )  # fmt: skip
-    return table
+    broken = [Text(f"! {row.label}: {row.broken}", "bold red") for row in found if row.broken]
+    return Group(table, *broken)

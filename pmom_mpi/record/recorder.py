@@ -85,7 +85,7 @@ class Recorder:
     ) -> None:
         path = Path(path)
         _check_replaceable(path, overwrite)
-        with cannot_write(path, "choose another with -o"):
+        with cannot_write(path, "choose another by output= (-o)"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with _replacing(path) as partial:
                 file = h5py.File(partial, "w", libver="latest")
@@ -267,7 +267,7 @@ def check_place(path: str | Path, overwrite: bool) -> None:
     path = Path(path)
     _check_replaceable(path, overwrite)
     missing = [folder for folder in path.parents if not folder.exists()]
-    with cannot_write(path, "choose another with -o"):
+    with cannot_write(path, "choose another by output= (-o)"):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path.parent):
@@ -307,11 +307,11 @@ def _whole(path: Path) -> Iterator[None]:
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; replace it with --overwrite or name another with -o")
+        raise UserError(f"{path} exists; overwrite=True (--overwrite) replaces it, output= (-o) names another")
     if path.is_dir():
-        raise UserError(f"{path} is a directory; name a file in it with -o")
+        raise UserError(f"{path} is a directory; name a file in it by output= (-o)")
     if is_being_written(path):
-        raise UserError(f"{path} is being written by a run that still goes on; name another with -o")
+        raise UserError(f"{path} is being written by a run that still goes on; name another by output= (-o)")
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def resumed(run_file: str | Path, wanted: Source | None = None, extend: int | No
         key, old, new = differs
         raise UserError(
             f"{source.name}: {key} is {new!r}, but the run in {path} has {old!r}; resume it unchanged with pmom resume "
-            f"{path}, or start another with -o"
+            f"{path}, or start another by output= (-o)"
         )
     longer = _longer(path, raw, source)
     if head.status in ("finished", "diverged") and not (longer and head.status == "finished"):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.payoff import Payoff, payoff, sentence
+from pmom_mpi.cli import main
 from pmom_mpi.runtime import experiment
 
 SIZES = st.floats(1, 1e9)
@@ -41,3 +44,23 @@ def test_a_run_without_compression_does_not_pay_and_says_that_there_was_no_link(
     assert found.sent_bytes == run.metrics["uplink_bits"][1] / 8 == found.dense_bytes + 3 * 16
     assert "pays on no link" in sentence(found)
     assert "one process: nothing was sent over a link" in sentence(found)
+
+
+def test_run_says_it_where_asked_or_where_compression_does_not_pay(tmp_path):
+    raw = {
+        "iterations": 4, "step_size": 0.1, "problem": {"kind": "mlp", "hidden": [64]},
+        "data": {"name": "digits", "nodes": 3}, "bias": [{"kind": "top_k", "fraction": 0.1}],
+        "output": str(tmp_path / "run.h5"),
+    }  # fmt: skip
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(raw))
+
+    def said(*words):
+        done = CliRunner().invoke(main, ["run", str(tmp_path / "run.yaml"), "--overwrite", *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "pays on" not in said() and "uplink an iteration" not in said()
+    assert "pays on" in said("--payoff") and "pays on" in said("--payoff", "-q")
+    more = "bias={kind: qsgd, bucket: 1}"  # a norm a coordinate, and its level: 36 bits of 32
+    assert "pays on no link" in said("-s", more)
+    assert said("-s", more, "-q") == ""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from rich.console import Console
 
 from pmom_mpi.cli import main
-from pmom_mpi.measure.bias import measure
+from pmom_mpi.measure.bias import measure, render
 
 CONFIG = {
     "name": "measured", "iterations": 5, "step_size": 0.5, "problem": {"kind": "mlp", "hidden": [16]},
@@ -47,6 +51,50 @@ def test_stages_are_measured_alone_and_together_and_memories_are_forgotten():
 def test_iterations_move_the_point():
     start, later = (only([{"kind": "top_k", "fraction": 0.1}], iterations=k) for k in (0, 5))
     assert start.errors != later.errors
+
+
+class TestBrokenPromises:
+    """Of tests/check's operators, on real gradients."""
+
+    @pytest.fixture(autouse=True)
+    def own(self, monkeypatch):
+        monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "check"))
+
+    @pytest.mark.parametrize(
+        "name, said",
+        [
+            ("SmallestK", "an error of 1 where theory allows"),
+            ("TooSteady", "where theory allows"),
+            ("LeansABit", "from g, and it is to be unbiased"),
+        ],
+    )
+    def test_are_marked(self, name, said):
+        keys = {"k": 300} if name != "LeansABit" else {"k": 1000}
+        assert said in only([{"kind": f"broken_operators:{name}"} | keys], repetitions=400, nodes=2).broken
+
+    @pytest.mark.parametrize("name", ["Right", "RightRandom", "RightUnbiased"])
+    def test_are_not_found_where_there_are_none(self, name):
+        assert only([{"kind": f"broken_operators:{name}", "k": 300}], repetitions=400, nodes=2).broken == ""
+
+    def test_are_said_in_the_table_below_it_and_in_json(self, tmp_path):
+        path = tmp_path / "measured.yaml"
+        path.write_text(yaml.safe_dump(CONFIG))
+        words = ["bias", str(path), "-s", "bias={kind: 'broken_operators:SmallestK', k: 300}"]
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, done.output
+        lines = [line for line in done.output.splitlines() if "! broken_operators:SmallestK" in line]
+        assert len(lines) == 2 and "an error of 1 where theory allows" in lines[1]
+        (found,) = json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)
+        assert "where theory allows" in found["broken"]
+        console = Console(force_terminal=True, width=140, color_system="standard")
+        with console.capture() as capture:
+            console.print(render(measure(CONFIG | {"bias": [{"kind": "broken_operators:SmallestK", "k": 300}]})))
+        assert capture.get().count("\x1b[1;31m! broken_operators:SmallestK") == 2
+
+
+def test_no_built_in_operator_breaks_its_promise_on_real_gradients():
+    broken = [row for k in (0, 20) for row in measure(CONFIG, everything=True, iterations=k, nodes=2) if row.broken]
+    assert broken == []
 
 
 def test_the_commands_print(tmp_path, monkeypatch):

@@ -217,7 +217,7 @@ def test_where_there_are_no_locks_nobody_knows_whether_it_runs(tmp_path, monkeyp
 def test_an_existing_file_stays_until_the_new_one_stands(tmp_path):
     path = tmp_path / "run.h5"
     recorder(path).finish("finished")
-    with pytest.raises(UserError, match="--overwrite"):
+    with pytest.raises(UserError, match=r"overwrite=True \(--overwrite\) replaces it, output= \(-o\) names"):
         recorder(path)
     with pytest.raises(TypeError):
         recorder(path, overwrite=True, provenance={"bad": object()})

@@ -1,0 +1,96 @@
+"""Runs that differ in their seed only: which of them a mean is of, and what is said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pmom_mpi.analysis.read import Run
+
+
+class Seeds:
+    """The one rule for seeds that diverged, ended early or are missing; groups of runs derive from it.
+
+    A seed that diverged is left out of means, one that ends early from where it ends on, and both are said, as is a
+    seed that another group has.
+    """
+
+    runs: tuple[Run, ...]
+    missing: tuple[int, ...]
+    """Seeds that another group has."""
+
+    @property
+    def diverged(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.status == "diverged")
+
+    @property
+    def drawn(self) -> tuple[Run, ...]:
+        """The runs that the mean is of: those that did not diverge, or all where all did."""
+        return tuple(run for run in self.runs if run.status != "diverged") or self.runs
+
+    @property
+    def short(self) -> tuple[Run, ...]:
+        """Those of the drawn runs that hold fewer iterations than the longest."""
+        longest = max(run.iterations for run in self.drawn)
+        return tuple(run for run in self.drawn if run.iterations < longest)
+
+    @property
+    def whole(self) -> tuple[Run, ...]:
+        """The drawn runs that came as far as the longest: those whose ends can be compared."""
+        longest = max(run.iterations for run in self.drawn)
+        return tuple(run for run in self.drawn if run.iterations == longest)
+
+    def told(self, label: str, count: bool = False) -> str:
+        """The label with what is not as it should be in brackets, and, where asked, how many seeds there are."""
+        many = len(self.runs)
+        said = [f"{many} seeds"] if count and many > 1 else []
+        if self.diverged:
+            said = ["diverged"] if many == 1 else [f"{len(self.diverged)} of {many} seeds diverged"]
+        if self.short:
+            rows = ", ".join(f"{run.iterations}" for run in self.short)
+            said.append(f"{len(self.short)} short: {rows} of {max(run.iterations for run in self.drawn)} iterations")
+        if self.missing:
+            said.append(f"seed {', '.join(map(str, self.missing))} missing")
+        return f"{label} ({'; '.join(said)})" if said else label
+
+    def values(self, name: str) -> np.ndarray:
+        """A metric of the drawn runs, shape (runs, longest), NaN where a run has nothing."""
+        return _padded([run.metrics[name] for run in self.drawn])
+
+    def places(self, name: str, against: str) -> np.ndarray:
+        """Where the rows stand, shape (longest,): the mean over the drawn runs.
+
+        A test value belongs to x^{k+1}, after what its row has sent; a training value to x^k, before.
+        """
+        after = self.runs[0].described[name].role == "test"
+        amounts = _padded([_amount(run, against) for run in self.drawn])
+        mean = np.nanmean(amounts, axis=0)  # of the steps, so that a run that ends early makes no jump
+        total = np.cumsum(mean)
+        return total if after else total - mean
+
+
+def missing_seeds(group: Sequence[Run], runs: Sequence[Run]) -> tuple[int, ...]:
+    """The seeds that others of the runs have and this group, of several, has not."""
+    return tuple(sorted({_seed(run) for run in runs} - set(map(_seed, group)))) if len(group) > 1 else ()
+
+
+def _seed(run: Run) -> int:
+    return int(run.config.get("seed", 0))
+
+
+def _amount(run: Run, against: str) -> np.ndarray:
+    """By how much each row moves on."""
+    if against == "iteration":
+        return np.ones(run.iterations)
+    if against == "seconds":
+        return run.metrics["time_total"]
+    up, down = run.metrics["uplink_bits"], run.metrics["downlink_bits"]
+    return {"bits": up + down, "uplink": up, "downlink": down}[against]
+
+
+def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
+    made = np.full((len(rows), max(len(row) for row in rows)), np.nan)
+    for place, row in zip(made, rows, strict=True):
+        place[: len(row)] = row
+    return made
