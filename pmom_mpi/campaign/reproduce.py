@@ -44,16 +44,15 @@ def reproduce(
     wanted = [(setting, seed) for setting in published.settings(settings, what) for seed in seeds]
     prefix = "" if what == "mnist" else f"{what}-"
     paths = {(setting, seed): folder / f"{prefix}{setting}-seed{seed}.h5" for setting, seed in wanted}
-    group = connect()
-    missing = group.share([key for key in wanted if not _there(paths[key], iterations)])
-    rank = group.rank
-    group.close()
+    ranks = connect()
+    missing = ranks.share([key for key in wanted if not _there(paths[key], iterations)])
+    ranks.close()
     for setting, seed in missing:
         raw = published.config(setting, seed, iterations, str(paths[setting, seed]), what)
         result = experiment.run(raw, overwrite=True, watcher=watcher)
         if result.exit_code:
             raise SystemExit(result.exit_code)
-    return [_compare(what, *key, paths[key], iterations) for key in wanted] if rank == 0 else []
+    return [_compare(what, *key, paths[key], iterations) for key in wanted] if ranks.serves else []
 
 
 def _compare(what: str, setting: str, seed: int, path: Path, iterations: int) -> Comparison:
