@@ -42,7 +42,11 @@ def test_it_works(command, config, mnist, monkeypatch):
         pytest.skip("needs a data set that is not here")
     if "resnet" in config.name and command != "validate":
         pytest.skip("takes minutes")
-    small = SMALL if command == "check-problem" and config.parent.name in ("paper", "compare") else []
+    small = (
+        SMALL
+        if command == "check-problem" and (config.parent.name in ("paper", "compare") or config.stem == "operators")
+        else []
+    )
     done = CliRunner().invoke(main, [command, str(config), *COMMANDS[command], *small])
     assert done.exit_code == 0, done.output
 

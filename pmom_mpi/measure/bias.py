@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -206,18 +207,22 @@ def _pipelines(stages: Sequence[Stage], raw: Any) -> Iterator[tuple[str, Sequenc
 def render(found: Sequence[Measured]) -> RenderableType:
     """What `pmom bias` prints: a row an operator, in red where a promise is broken, and below what is broken."""
     table = Table(
-        "operator", "class", "known", "error mean", "max", "cosine", "bias of the mean", "bits: theory", "measured",
-        title="error: |Q(g) - g|^2 / |g|^2 over nodes; bits a coordinate", title_justify="left",
+        title="error, max: |Q(g) - g|^2 / |g|^2; bias: of the mean; theory, sent: bits each",
+        title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
+    for head in ("operator", "promise"):
+        table.add_column(head, overflow="fold", min_width=8)
+    for head in ("error", "max", "cosine", "bias", "noise", "theory", "sent"):
+        table.add_column(head, justify="right", no_wrap=True)
     for row in found:
         if not row.errors:
             continue
-        bias, noise = np.mean(row.biases), np.mean(row.noises)
+        noise = np.mean(row.noises)
+        numbers = (np.mean(row.errors), np.max(row.errors), np.mean(row.cosines), np.mean(row.biases))
         table.add_row(
-            f"! {row.label}" if row.broken else row.label, row.kind, row.known,
-            f"{np.mean(row.errors):.4g}", f"{np.max(row.errors):.4g}",
-            f"{np.mean(row.cosines):.4f}", f"{bias:.3g}" + (f" (noise {noise:.3g})" if noise else ""),
-            f"{np.mean(row.theory_bits):.4g}", f"{np.mean(row.bits):.4g}", style="bold red" if row.broken else None,
+            f"! {row.label}" if row.broken else row.label, " ".join(filter(None, (row.kind, row.known))),
+            *(f"{number:.3g}" for number in numbers), f"{noise:.3g}" if noise else "",
+            f"{np.mean(row.theory_bits):.3g}", f"{np.mean(row.bits):.3g}", style="bold red" if row.broken else None,
         )  # fmt: skip
     broken = [Text(f"! {row.label}: {row.broken}", "bold red") for row in found if row.broken]
     return Group(table, *broken)

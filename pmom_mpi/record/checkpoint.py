@@ -61,11 +61,12 @@ def clear(run_file: str | Path, above: int = -1) -> None:
 
 
 def _beside(run_file: str | Path) -> Iterator[Path]:
-    """The checkpoints of a run file, and those that are half done."""
+    """The checkpoints of a run file, and what is half done of them and of itself."""
     path = Path(run_file)
-    stem = re.escape(_stem(path))
+    whole = rf"{re.escape(_stem(path))}-\d{{9,}}\.h5"
+    partial = rf"\.({whole}|{re.escape(path.name)})\.\d+\{PARTIAL}"
     for item in path.parent.glob("*"):
-        if re.fullmatch(rf"{stem}-\d{{9,}}\.h5|\.{stem}-\d{{9,}}\.h5\.\d+\{PARTIAL}", item.name) and not item.is_dir():
+        if re.fullmatch(f"{whole}|{partial}", item.name) and not item.is_dir():
             yield item
 
 

@@ -124,7 +124,8 @@ def test_data_beside_the_config(tmp_path, monkeypatch):
     (folder / "digits").mkdir()
     (folder / "named.yaml").write_text("data: {name: digits, nodes: 1}")
     monkeypatch.chdir(tmp_path)
-    assert load("configs/own.yaml")["data"] == {"name": "configs/own.npz", "nodes": 1, "test": "configs/own.npz"}
+    whole = str(folder / "own.npz")
+    assert load("configs/own.yaml")["data"] == {"name": whole, "nodes": 1, "test": whole}
     assert load("configs/named.yaml")["data"]["name"] == "digits"  # a name goes before a path
     monkeypatch.chdir(folder)
     assert load("own.yaml")["data"]["name"] == "own.npz"

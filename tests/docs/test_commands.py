@@ -93,7 +93,7 @@ def examples_of_help(group: click.Group, name: str = "pmom"):
 
 @pytest.mark.parametrize("line", list(examples_of_help(main)))
 def test_an_example_of_the_help_is_a_line_that_it_takes(line, monkeypatch):
-    first = line.partition(" && ")[0]
+    first = re.split(r" && | \| ", line)[0]
     test_a_line_of_pmom_is_one_that_it_takes(first.removeprefix("pmom "), monkeypatch)
 
 

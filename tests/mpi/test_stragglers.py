@@ -49,13 +49,13 @@ class Dying(SoftmaxRegression):
 @pytest.fixture
 def dying(tmp_path):
     """``dying(how, deadline)``: a config whose run does so."""
-    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "dying_parts.py").write_text(PARTS)
 
     def write(how: str, deadline: float = 0.0) -> str:
         (tmp_path / "flag").touch()
         raw = {
             "name": "dying", "iterations": 25, "step_size": 0.1, "data": {"name": "digits", "nodes": 6},
-            "problem": {"kind": "parts:Dying", "flag": str(tmp_path / "flag"), "how": how},
+            "problem": {"kind": "dying_parts:Dying", "flag": str(tmp_path / "flag"), "how": how},
             "bias": [{"kind": "ef21"}, {"kind": "top_k", "k": 20}], "record": {"flush_seconds": 0},
             "checkpoint": {"every": 4}, "transport": {"deadline": deadline}, "output": str(tmp_path / "dying.h5"),
         }  # fmt: skip

@@ -61,7 +61,7 @@ STATIONS = {
 """Where the disk is full, by its KiB and the iterations between checkpoints."""
 
 LINES = {
-    "start": "run.h5: No space left on device; choose another with -o",
+    "start": "run.h5: No space left on device; choose another by output= (-o)",
     "the first row": "run.h5: No space left on device; its first 0 rows are safe",
     "checkpoint": "run.checkpoint-000000009.h5: No space left on device; the checkpoints before it are whole",
     "finish": "run.h5: No space left on device; its 12 rows are safe",

@@ -56,7 +56,7 @@ def test_random_bytes(data):
 @settings(**FUZZ)
 @given(
     st.sampled_from([EVERYTHING, RAW, BITMAP, RICE, SEEDED]),
-    st.sampled_from(sorted(CODECS)),
+    st.sampled_from(sorted(code for code in CODECS if code < 128)),  # others are users'
     st.integers(0, 600),
     st.integers(0, 600),
     st.binary(max_size=300),

@@ -54,6 +54,6 @@ def test_top_k_payloads_are_read_from_the_document(fraction, support):
 
 def test_every_code_is_in_the_document():
     rows = {(int(code), name) for code, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", DOC, re.MULTILINE)}
-    codecs = {(code, codec.__name__) for code, codec in CODECS.items()}
+    codecs = {(code, codec.__name__) for code, codec in CODECS.items() if code < 128}  # others are users'
     assert rows == codecs | {(code, codec.name) for code, codec in SUPPORTS.items()}
     assert f"{HEADER.size} bytes" in DOC
