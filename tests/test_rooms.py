@@ -16,7 +16,7 @@ import pmom_mpi
 PACKAGE = Path(pmom_mpi.__file__).parent
 FLOORS = [
     {"kernels", "words", "__version__"},
-    {"cluster", "wire", "theory", "data", "networks"},
+    {"cluster", "wire", "theory", "data", "networks", "errors"},
     {"bias", "problems", "record", "transport"},
     {"method"},
     {"config"},
