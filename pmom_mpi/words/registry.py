@@ -106,7 +106,7 @@ def construct(cls: type, where: str, parameters: dict[str, Any]) -> Any:
     known = [field.name for field in dataclasses.fields(cls) if field.init]
     for name in parameters:
         if name not in known:
-            raise UserError(unknown(where, name, known))
+            raise UserError(unknown(where, str(name), known))
     try:
         return pydantic.TypeAdapter(cls).validate_python(parameters)
     except pydantic.ValidationError as error:

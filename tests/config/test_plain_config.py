@@ -129,3 +129,8 @@ def test_data_beside_the_config(tmp_path, monkeypatch):
     assert load("configs/named.yaml")["data"]["name"] == "digits"  # a name goes before a path
     monkeypatch.chdir(folder)
     assert load("own.yaml")["data"]["name"] == "own.npz"
+
+
+def test_a_key_that_is_no_text_is_an_unknown_key():
+    with pytest.raises(UserError, match=r"data\.10: unknown key"):
+        from_raw(RAW | {"data": {"name": "digits", "nodes": 2, 10: 1}})
