@@ -46,7 +46,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 
 def examples(few: int) -> Callable:
-    return settings(max_examples=EXAMPLES or few, **FUZZ)
+    return settings(max_examples=EXAMPLES or few, derandomize=not EXAMPLES, **FUZZ)
 
 
 @pytest.fixture(autouse=True, scope="module")
