@@ -40,10 +40,6 @@ class Evaluate:
 
     every: Annotated[int, Field(ge=0)] = 1
 
-    def due(self, iteration: int, total: int) -> bool:
-        """Whether x^iteration is evaluated in a run of ``total`` iterations."""
-        return self.every > 0 and (iteration % self.every == 0 or iteration == total)
-
 
 @dataclass(frozen=True)
 class Wire:
