@@ -12,7 +12,7 @@ DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 TORCH ?= 2.13.0
 
-.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare torture fuzz clean
+.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare torture fuzz docs clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,14 @@ lint: $(VENV)/.dev  ## style, imports, types
 format: $(VENV)/.dev  ## put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs  ## the documentation site, in build/docs; a broken link or docstring is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "site: build/docs/index.html"
+
+$(VENV)/.docs: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[docs]'
+	@touch $@
 
 docs-config: setup-torch  ## write docs/config.md anew
 	$(BIN)/python -m pmom_mpi.config.manual

@@ -13,6 +13,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.campaign import axes
 from pmom_mpi.campaign.axes import Axis, Choice
 from pmom_mpi.campaign.identity import DIGITS, identity
+from pmom_mpi.config import places
 from pmom_mpi.words.errors import UserError, blame
 
 KEYS = ("name", "base", "variants", "zip", "grid", "seeds", "exclude", "output")
@@ -118,7 +119,9 @@ def _check_keys(raw: Mapping[str, Any]) -> None:
             hint = f"did you mean {near[0]!r}?" if near else f"a sweep file has {', '.join(KEYS)}"
             raise UserError(f"{key}: unknown key; {hint}")
     if "base" not in raw:
-        raise UserError("base: this key is required: the path of a config (from the sweep file) or a config")
+        raise UserError(
+            "base: this key is required: the path of a config (from the sweep file), the name of a ready one, or a config"
+        )
 
 
 def _base(path: Path, raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Path, ...]]:
@@ -127,9 +130,12 @@ def _base(path: Path, raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Pat
     if isinstance(base, dict):
         return {"name": raw["name"], **base}, (folder,)
     if not isinstance(base, str):
-        raise UserError(f"base: needs the path of a config or a config, not {base!r}")
+        raise UserError(f"base: needs the path of a config, the name of a ready one, or a config, not {base!r}")
+    place = places.find(folder / base)
+    if not place.exists():
+        place = places.ready().get(base, place)
     with blame("base"):
-        return configs.load(folder / base), (folder, (folder / base).resolve().parent)
+        return configs.load(place), (folder, place.resolve().parent)
 
 
 def _check_names(varied: Sequence[Axis]) -> None:

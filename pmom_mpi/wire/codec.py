@@ -92,7 +92,7 @@ def decode(payload: np.ndarray) -> Message:
 
 
 def add(payload: np.ndarray, total: np.ndarray) -> None:
-    """``total += `` the vector that a payload stands for, straight from its bytes.
+    """``total +=`` the vector that a payload stands for, straight from its bytes.
 
     Parameters
     ----------

@@ -70,6 +70,14 @@ def test_a_base_is_a_file_seen_from_the_sweep_file(tmp_path):
         sweep_file.load(path)
 
 
+def test_a_base_is_a_ready_config_by_its_name_unless_a_file_beside_is_called_so(tmp_path):
+    path = tmp_path / "tune.yaml"
+    path.write_text("base: quickstart\n")
+    assert sweep_file.load(path).runs[0].raw["problem"]["kind"] == "mlp"
+    (tmp_path / "quickstart.yaml").write_text(yaml.safe_dump(BASE))
+    assert sweep_file.load(path).runs[0].raw["problem"]["kind"] == "softmax_regression"
+
+
 @pytest.mark.parametrize(
     ("sweep", "line"),
     [
@@ -89,7 +97,7 @@ def test_a_base_is_a_file_seen_from_the_sweep_file(tmp_path):
         ({"seeds": 2, "exclude": [{"step_size": 1}]}, "exclude.0.step_size: does not vary here; what does: seed"),
         ({"seeds": 2, "exclude": [{"seed": 7}]}, "exclude.0.seed: 7 is not among its values [0, 1]"),
         ({"seeds": 1, "exclude": [{"seed": 0}]}, "exclude: leaves no run"),
-        ({"base": 3}, "base: needs the path of a config or a config, not 3"),
+        ({"base": 3}, "base: needs the path of a config, the name of a ready one, or a config, not 3"),
     ],
 )
 def test_what_means_nothing_is_one_line(load, sweep, line):

@@ -30,7 +30,7 @@ SHORTER = [
     (r"^pmom reproduce (.*)$", r"pmom reproduce --help"),
 ]
 """How a line is shortened: the first pattern that fits. What is downloaded, or needs what is, is tested elsewhere."""
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 PLACEHOLDERS = {"CONFIG": "quickstart", "config.yaml": "quickstart"}
 
 
