@@ -96,8 +96,8 @@ def make(file: h5py.File, group: str, metrics: Sequence[Metric], width: int = 0)
 def scale(file: h5py.File, nodes: int, workers: int) -> None:
     """Say along what the data sets lie: /metrics/iteration, and numbers of nodes and of workers' ranks in /axes.
 
-    These are HDF5's dimension scales, by which h5netcdf, xarray, MATLAB and HDFView name the dimensions. It is done before
-    the file is in SWMR mode, in which attributes must not be added.
+    These are HDF5's dimension scales, by which h5netcdf, xarray, MATLAB and HDFView name the dimensions. It is done
+    before the file is in SWMR mode, in which attributes must not be added.
     """
     iteration = file["metrics"]["iteration"]
     iteration.make_scale("iteration")
