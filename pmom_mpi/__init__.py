@@ -1,6 +1,6 @@
 """Parallel momentum methods under biased gradient estimation, over MPI.
 
-`run` runs an experiment, `load` reads a run file; docs/api.md shows both.
+`run` runs an experiment, `open_run` and `open_runs` read what came of it; docs/api.md shows them.
 """
 
 from __future__ import annotations
@@ -9,18 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pmom_mpi.analysis.read import Run, load
+    from pmom_mpi.analysis.read import Run, load, open_run
+    from pmom_mpi.analysis.runs import Runs
+    from pmom_mpi.campaign.opening import open_runs
     from pmom_mpi.runtime.experiment import Result, run
     from pmom_mpi.words.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Result", "Run", "UserError", "load", "run"]
+__all__ = ["Result", "Run", "Runs", "UserError", "load", "open_run", "open_runs", "run"]
 
 _PLACES = {
     "Result": "pmom_mpi.runtime.experiment",
     "Run": "pmom_mpi.analysis.read",
+    "Runs": "pmom_mpi.analysis.runs",
     "UserError": "pmom_mpi.words.errors",
     "load": "pmom_mpi.analysis.read",
+    "open_run": "pmom_mpi.analysis.read",
+    "open_runs": "pmom_mpi.campaign.opening",
     "run": "pmom_mpi.runtime.experiment",
 }
 

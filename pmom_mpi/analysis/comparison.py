@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pmom_mpi.analysis.bands import band
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.seeds import Seeds, missing_seeds
 from pmom_mpi.analysis.style import COLORS, dress, panels
@@ -130,17 +131,12 @@ def _key(name: str, found: Sequence[Method]) -> str:
 
 
 def _draw(axis: Axes, method: Method, name: str, column: int, color: str) -> None:
-    values = method.values(name)
-    if method.runs[0].described[name].role != "test":
-        values = np.stack([_running_mean(row) for row in values])
-    known = np.isfinite(values).any(axis=0)
-    values = np.where(np.isfinite(values), values, np.nan)[:, known]
+    tested = method.runs[0].described[name].role == "test"
     against, scale = ("uplink", method.runs[0].nodes) if column else ("iteration", 1)
-    place = method.places(name, against)[known] / scale
-    if known.any():
-        axis.plot(place, np.nanmean(values, axis=0), color=color, linewidth=1.4)
-        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        axis.fill_between(place, low, high, color=color, alpha=0.15, linewidth=0)
+    found = band(method, name, against, prepare=np.asarray if tested else _running_mean)
+    if len(found.places):
+        axis.plot(found.places / scale, found.mean, color=color, linewidth=1.4)
+        axis.fill_between(found.places / scale, found.low, found.high, color=color, alpha=0.15, linewidth=0)
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:

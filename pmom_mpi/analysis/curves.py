@@ -6,20 +6,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pmom_mpi.analysis.read import Run, one_line, stages
 from pmom_mpi.analysis.seeds import Seeds, missing_seeds
 from pmom_mpi.analysis.style import COLORS, DASHES, Look, look
-
-AXES = {
-    "iteration": ("iteration k", ""),
-    "bits": ("sent, uplink and downlink", "bit"),
-    "uplink": ("sent, uplink of all nodes", "bit"),
-    "downlink": ("sent, downlink counted once", "bit"),
-    "seconds": ("wall time", "s"),
-}
-"""What a metric can be drawn against: label and unit."""
+from pmom_mpi.analysis.varying import flat, words
 
 METHOD = ("bias", "downlink")
 """Sections of the config that make a method; the colour is theirs."""
@@ -37,12 +28,16 @@ class Curve(Seeds):
     look : Look
     missing : tuple of int
         Seeds that another curve of the picture has.
+    method, rest : tuple of str
+        What its colour and its line style stand for, where these are two things in this picture.
     """
 
     label: str
     runs: tuple[Run, ...]
     look: Look
     missing: tuple[int, ...] = ()
+    method: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -51,23 +46,37 @@ class Curve(Seeds):
 
 
 def curves(runs: Sequence[Run]) -> list[Curve]:
-    """Group the runs, and order the groups by their labels, numbers by their value."""
+    """Group the runs, and order the groups by their labels, numbers by their value.
+
+    Colour stands for the method, line style for what else differs, where there are enough of both. A sweep's variants
+    are methods, by their names.
+    """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         same = {key: value for key, value in run.config.items() if key not in ("seed", "output")}
         groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(run)
-    flat = [_flat(group[0].config) for group in groups.values()]
+    told = [_told(group[0]) for group in groups.values()]
     found = []
-    for own, group in zip(flat, groups.values(), strict=True):
-        label, missing = _label(own, flat, group[0]), missing_seeds(group, runs)
-        found.append((_method(own, flat), _rest(own, flat), label, tuple(group), missing))
+    for own, group in zip(told, groups.values(), strict=True):
+        label, missing = _label(own, told, group[0]), missing_seeds(group, runs)
+        method, rest = _method(own, told), _rest(own, told)
+        if group[0].choices:
+            method, rest = _chosen(group[0], list(groups.values()))
+            label = ", ".join((*method, *rest)) or label
+        found.append((method, rest, label, tuple(group), missing))
     found.sort(key=lambda entry: natural(entry[2]))
     methods, others = ([*dict.fromkeys(entry[part] for entry in found)] for part in (0, 1))
     crossed = 1 < len(methods) <= len(COLORS) and 1 < len(others) <= len(DASHES) and len(others) < len(found)
+    if not crossed:
+        return [Curve(label, group, look(place), missing) for place, (_, _, label, group, missing) in enumerate(found)]
     return [
-        Curve(label, group, _crossed(methods.index(method), others.index(rest)) if crossed else look(place), missing)
-        for place, (method, rest, label, group, missing) in enumerate(found)
+        Curve(label, group, Look(methods.index(own), DASHES[others.index(rest)]), missing, _in_words(own, group), rest)
+        for own, rest, label, group, missing in found
     ]
+
+
+def _in_words(method: tuple[str, ...], group: Sequence[Run]) -> tuple[str, ...]:
+    return method if group[0].choices else (_method_words(group[0]),)
 
 
 def natural(text: str) -> list[tuple[int, float, str]]:
@@ -80,11 +89,6 @@ def natural(text: str) -> list[tuple[int, float, str]]:
     """
     parts = re.split(r"((?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?|\d+)", text)
     return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts) if part]
-
-
-def _crossed(method: int, other: int) -> Look:
-    """Colour by method, line style by what else differs."""
-    return Look(COLORS[method], DASHES[other])
 
 
 def _differing(own: Mapping[str, str], all_: Sequence[Mapping[str, str]]) -> list[str]:
@@ -130,14 +134,18 @@ def _biased(flat: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{key}={value}" for key, value in flat.items() if key.startswith(METHOD))
 
 
-def _flat(section: Any, path: str = "") -> dict[str, str]:
-    if isinstance(section, dict):
-        parts = list(section.items())
-    elif isinstance(section, list):
-        parts = list(enumerate(section))
-    else:
-        return {path: str(section)}
-    flat: dict[str, str] = {}
-    for key, value in parts:
-        flat |= _flat(value, f"{path}.{key}" if path else str(key))
-    return flat
+def _chosen(run: Run, groups: Sequence[Sequence[Run]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of a sweep's run the names of its variants, and the other axes along which these runs differ."""
+    axes = [
+        key
+        for key in run.choices
+        if any(words(group[0].choices.get(key)) != words(run.choices[key]) for group in groups)
+    ]
+    variants = [key for key in axes if key.partition(".")[0] not in run.config]
+    rest = tuple(f"{key} = {words(run.choices[key])}" for key in axes if key not in variants)
+    return tuple(str(run.choices[key]) for key in variants), rest
+
+
+def _told(run: Run) -> dict[str, str]:
+    """What a config says, as texts."""
+    return {key: str(value) for key, value in flat(run.config).items()}

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pmom_mpi.analysis.curves import AXES, Curve, curves
+from pmom_mpi.analysis.bands import band
+from pmom_mpi.analysis.curves import Curve, curves
+from pmom_mpi.analysis.places import AXES
 from pmom_mpi.analysis.read import Run
-from pmom_mpi.analysis.style import COLORS, dress, panels
+from pmom_mpi.analysis.runs import Runs
+from pmom_mpi.analysis.style import COLORS, SIZES, Size, dress, palette, panels
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric
 
@@ -19,8 +25,17 @@ DEFAULT_AXES = ("iteration", "bits", "seconds")
 LOG_RATIO = 20.0
 """What falls by more than this factor is drawn on a logarithmic axis."""
 
-LONG_LABEL = 40
-"""Labels longer than this stand below each other."""
+PREFIXES = ((3, "k"), (6, "M"), (9, "G"), (12, "T"), (15, "P"))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of a figure's axes: which runs, which metric, against what."""
+
+    runs: Runs
+    metric: str
+    against: str
+    title: str = ""
 
 
 def plot(
@@ -29,20 +44,29 @@ def plot(
     against: Sequence[str] = DEFAULT_AXES,
     log: bool = False,
     log_x: bool = False,
+    facet: str = "",
+    target: tuple[str, float] | None = None,
+    size: str = "screen",
 ) -> Figure:
-    """Draw ``runs``.
+    """Draw ``runs``; within `pmom_mpi.analysis.style.applied`.
 
     Parameters
     ----------
     runs : sequence of Run
-        Those whose configs differ in the seed only become one curve: the mean, and a band from lowest to highest. A
-        seed that diverged is said and left out of both; so is one that ends early, where it ends.
+        Those whose configs differ in the seed only become one curve: the mean, and a band from lowest to highest, where
+        all of them are. A seed that diverged is said and left out of both; so is one that ends early, where it ends.
     metrics : sequence of str
         What to draw; by default the loss and what the problem says is looked at first beside it.
     against : sequence of str
-        Keys of `pmom_mpi.analysis.curves.AXES`, a column of the figure each.
+        Keys of `pmom_mpi.analysis.places.AXES`, a panel of each metric's each.
     log, log_x : bool
         Logarithmic axes for every metric, not only for those that fall far; for what it is drawn against.
+    facet : str
+        A key of the configs, or an axis of the sweep: a panel for each of its values.
+    target : (str, float)
+        A value of a metric, drawn as a line; where a mean first reaches it there is a point.
+    size : str
+        A key of `pmom_mpi.analysis.style.SIZES`.
 
     Raises
     ------
@@ -52,19 +76,40 @@ def plot(
     empty = [run for run in runs if run.iterations == 0]
     if empty:
         raise UserError(f"{empty[0].path}: holds no iteration yet")
-    names, found = _metrics(runs, metrics), curves(runs)
-    width = 1.0 + 4.0 * len(against) if len(against) > 1 else 6.0
-    figure, grid = panels(len(names), len(against), (width, 3.4 * len(names)), sharey="row")
-    for row, name in zip(grid, names, strict=True):
-        for axis, kind in zip(row, against, strict=True):
-            for curve in found:
-                _draw(axis, curve, name, kind)
-            _dress(axis, kind, log_x)
-        row[0].set_ylabel(label(runs[0].described[name]))
-        if log or _falls_far(runs, name):
-            row[0].set_yscale("log", nonpositive="mask")
-    _legend(figure, grid[0, 0], found)
+    everything, chosen = Runs(tuple(runs)), SIZES[size]
+    parts = {f"{facet} = {value}": part for value, part in everything.by(facet).items()} if facet else {"": everything}
+    found, names = curves(runs), _metrics(runs, metrics)
+    rows = [[Panel(part, name, kind, title) for title, part in parts.items() for kind in against] for name in names]
+    columns = min(len(rows[0]), chosen.columns)
+    height = -(-len(rows[0]) // columns)
+    width = chosen.width if size != "screen" else (1.0 + 4.0 * columns if columns > 1 else 6.0)
+    shape = (width, 0.75 * width / columns * height * len(names) + 4 * chosen.letters / 72)
+    figure, grid = panels(height * len(names), columns, shape, fitted=True)
+    for place, row in enumerate(rows):
+        axes = grid[place * height : (place + 1) * height].ravel()
+        for axis, panel in zip(axes, row, strict=False):
+            _panel(axis, panel, found, log or _falls_far(runs, panel.metric), log_x, target)
+            axis.sharey(axes[0]) if axis is not axes[0] else None
+        for axis in axes[len(row) :]:
+            axis.set_visible(False)
+        for axis in axes[::columns]:
+            axis.set_ylabel(label(runs[0].described[row[0].metric]))
+    _legend(figure, found, chosen)
     return figure
+
+
+def _panel(
+    axis: Axes, panel: Panel, found: Sequence[Curve], log: bool, log_x: bool, target: tuple[str, float] | None
+) -> None:
+    for curve in found:
+        if curve.runs[0] in panel.runs.runs:
+            _draw(axis, curve, panel, target)
+    if target and target[0] == panel.metric:
+        axis.axhline(target[1], color="0.4", linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    if log:
+        axis.set_yscale("log", nonpositive="mask")
+    axis.set_title(panel.title, fontsize="medium")
+    _dress(axis, panel.against, log_x)
 
 
 def label(metric: Metric) -> str:
@@ -92,32 +137,32 @@ def _metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _draw(axis: Axes, curve: Curve, name: str, against: str) -> None:
-    values, places = curve.values(name), curve.places(name, against)
-    known = np.isfinite(values).any(axis=0)
-    values = np.where(np.isfinite(values), values, np.nan)[:, known]
-    place, look = places[known], curve.look
-    mean = np.nanmean(values, axis=0) if known.any() else np.empty(0)
-    marker = look.marker or ("o" if known.sum() == 1 else "")
-    axis.plot(
-        place, mean, color=look.color, linestyle=look.dashes, linewidth=1.6, marker=marker, markevery=0.1,
-        markersize=4, label=curve.title,
-    )  # fmt: skip
-    if len(values) > 1 and known.any():
-        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        axis.fill_between(place, low, high, color=look.color, alpha=0.15, linewidth=0)
+def _draw(axis: Axes, curve: Curve, panel: Panel, target: tuple[str, float] | None) -> None:
+    found, look, colors = band(curve, panel.metric, panel.against), curve.look, palette()
+    if not len(found.places):
+        return
+    color = colors[look.color % len(colors)]
+    marker = look.marker or ("o" if len(found.places) == 1 else "")
+    axis.plot(found.places, found.mean, color=color, linestyle=look.dashes, marker=marker, markevery=0.1)
+    if len(found.values) > 1:
+        axis.fill_between(found.places, found.low, found.high, color=color, alpha=0.15, linewidth=0)
+    if target and target[0] == panel.metric:
+        rises = curve.runs[0].described[panel.metric].rises
+        there = np.flatnonzero(found.mean >= target[1] if rises else found.mean <= target[1])[:1]
+        axis.plot(found.places[there], found.mean[there], "o", color=color, markeredgecolor="white", zorder=3)
 
 
 def _dress(axis: Axes, against: str, log_x: bool) -> None:
-    dress(axis)
     words, unit = AXES[against]
-    axis.set_xlabel(f"{words} [{unit}]" if unit else words)
     if log_x:
         axis.set_xscale("log", nonpositive="mask")
     elif unit == "bit":
+        largest = max(abs(place) for place in axis.get_xlim())
+        power, prefix = max((entry for entry in PREFIXES if 10 ** entry[0] <= largest), default=(0, ""))
         axis.xaxis.set_major_locator(MaxNLocator(5))
-    if unit == "bit":
-        axis.xaxis.set_major_formatter(EngFormatter(unit="", sep=""))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place / 10**power:g}"))
+        unit = prefix + unit
+    axis.set_xlabel(f"{words} [{unit}]" if unit else words)
 
 
 def _falls_far(runs: Sequence[Run], name: str) -> bool:
@@ -126,16 +171,34 @@ def _falls_far(runs: Sequence[Run], name: str) -> bool:
     return bool(positive and not runs[0].described[name].rises and values.max() / values.min() > LOG_RATIO)
 
 
-def _legend(figure: Figure, axis: Axes, found: Sequence[Curve]) -> None:
-    columns = 1 if max(len(curve.title) for curve in found) > LONG_LABEL else min(4, len(found))
-    names = {curve.runs[0].name for curve in found}
-    title = names.pop() if len(names) == 1 < len(found) else None
-    handles, labels = axis.get_legend_handles_labels()
-    figure.tight_layout()
-    figure.legend(
-        handles, labels, title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False,
-        handlelength=3.2,
-    )  # fmt: skip
+def _legend(figure: Figure, found: Sequence[Curve], size: Size) -> None:
+    """A key above the panels: of colours and line styles apart where they mean two things, else a key a curve."""
+    colors = palette()
+
+    def key(text: str, color: str, dashes: Any = "solid", marker: str = "") -> Line2D:
+        return Line2D([], [], color=color, linestyle=dashes, marker=marker, label=text)
+
+    if all(curve.method and curve.rest for curve in found):
+        methods = {", ".join(curve.method): curve.look for curve in found}
+        others = {", ".join(curve.rest): curve.look for curve in found}
+        keys = [key(text, colors[look.color % len(colors)]) for text, look in methods.items()]
+        keys += [key(text, "0.3", look.dashes) for text, look in others.items()]
+        notes = [curve.title for curve in found if curve.told(curve.label) != curve.label]
+    else:
+        keys = [
+            key(curve.title, colors[curve.look.color % len(colors)], curve.look.dashes, curve.look.marker)
+            for curve in found
+        ]
+        notes = []
+    longest = max(len(str(entry.get_label())) for entry in keys)
+    letters = 72 * float(figure.get_figwidth()) / (0.5 * 0.9 * size.letters)
+    columns = max(1, min(4, len(keys), int(letters // (longest + 8))))
+    many = {len(curve.runs) for curve in found}
+    title = f"mean of {many.pop()} seeds, band: lowest to highest" if len(many) == 1 and many != {1} else None
+    figure.legend(handles=keys, title=title, title_fontsize="small", loc="outside upper center", ncols=columns,
+                  handlelength=3.2)  # fmt: skip
+    if notes:
+        figure.supxlabel("\n".join(notes), fontsize="small", color="0.3")
 
 
 def reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]) -> Figure:

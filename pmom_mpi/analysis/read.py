@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 import yaml
 
-from pmom_mpi.analysis import first_format
+from pmom_mpi.analysis import first_format, frames, reached
+from pmom_mpi.analysis.columns import Columns, reading, rows
+from pmom_mpi.analysis.reached import Reached
 from pmom_mpi.record import datasets, events
 from pmom_mpi.record.events import Event
 from pmom_mpi.record.reading import opened
@@ -20,14 +22,18 @@ from pmom_mpi.record.repair import is_held
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric, told
 
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
 FORMAT_VERSION = 2
 CHECKPOINT = re.compile(r"\.checkpoint-\d+\.h5$")
 Facts = dict[str, int | float | np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """What a run file holds, the model and the nodes' own values excepted.
+    """What a run file held when it was opened; arrays are read when they are first asked for.
 
     Attributes
     ----------
@@ -37,29 +43,35 @@ class Run:
         it never ended but nobody writes it any more; ``running or killed`` where the file system has no locks.
     config : dict
         The YAML it was run with.
-    metrics : dict of str to ndarray, shape (iterations,)
+    metrics : mapping of str to ndarray, shape (iterations,)
         In the order of the file, which is the order of their declaration.
+    node_metrics : mapping of str to ndarray, shape (iterations, nodes)
+        Every node's own values, by the same names; empty unless the run was told ``record: {nodes: true}``.
     described : dict of str to Metric
         What each of the metrics is: unit, direction, words.
-    workers : dict of str to ndarray, shape (iterations, workers)
+    workers : mapping of str to ndarray, shape (iterations, workers)
         Seconds of every worker by station, where the file has them.
     facts : dict of str to int, float or ndarray
         Numbers known before the first iteration: d, n, ranks, the link's speed, ...
     events : tuple of Event
     attributes, provenance : dict
         The file's and /provenance's attributes.
+    choices : mapping of str to object
+        What a sweep calls the choices that made the run: ``{"method": "top10"}``; empty outside of sweeps.
     """
 
     path: Path
     status: str
     config: dict[str, Any]
-    metrics: dict[str, np.ndarray] = field(repr=False)
+    metrics: Mapping[str, np.ndarray] = field(repr=False)
+    node_metrics: Mapping[str, np.ndarray] = field(repr=False)
     described: dict[str, Metric] = field(repr=False)
-    workers: dict[str, np.ndarray] = field(repr=False)
+    workers: Mapping[str, np.ndarray] = field(repr=False)
     facts: Facts = field(repr=False)
     events: tuple[Event, ...] = field(repr=False)
     attributes: dict[str, Any] = field(repr=False)
     provenance: dict[str, Any] = field(repr=False)
+    choices: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -100,9 +112,30 @@ class Run:
         with opened(self.path) as file:
             return file["final/x"][()]
 
+    def to_target(self, metric: str, value: float) -> Reached:
+        """What it took until a metric was first at least as good as ``value``: iterations, bits and seconds.
 
-def load(path: str | Path) -> Run:
-    """Read a run file, also one that is still growing or whose writer was killed.
+        Raises
+        ------
+        UserError
+            When there is no such metric, or neither more nor less of it is better.
+        """
+        return reached.reached(self, metric, value)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The metrics, a column each, by iteration; units and words are in ``attrs``. Needs the extra `[analysis]`."""
+        return frames.frame(self)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Metrics along ``iteration``, and where recorded ``node_*`` along ``node`` and ``worker_*`` along ``worker``.
+
+        Units are in each variable's ``attrs``, facts and the config in the data set's. Needs the extra `[analysis]`.
+        """
+        return frames.dataset(self)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run file, also one that is still growing or whose writer was killed.
 
     Raises
     ------
@@ -111,12 +144,12 @@ def load(path: str | Path) -> Run:
 
     Examples
     --------
-    >>> load("results/quickstart-0.h5").metrics["train_loss"][-1]  # doctest: +SKIP
+    >>> open_run("results/quickstart-0.h5").metrics["train_loss"][-1]  # doctest: +SKIP
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such run file")
-    run = _load(path)
+    run = _opened(path)
     if run.status != "running":
         return run
     held = is_held(path)
@@ -124,9 +157,13 @@ def load(path: str | Path) -> Run:
         return replace(run, status="running or killed")
     if held:
         return run
-    run = _load(path)  # it may have ended in between
+    run = _opened(path)  # it may have ended in between
     killed = f"killed after {run.iterations} of {run.planned} iterations"
     return replace(run, status=killed) if run.status == "running" else run
+
+
+load = open_run
+"""Its name before there was `open_runs`."""
 
 
 def run_files(places: Iterable[str | Path]) -> list[Path]:
@@ -149,14 +186,9 @@ def run_files(places: Iterable[str | Path]) -> list[Path]:
     return found
 
 
-def _load(path: Path) -> Run:
-    try:
-        with opened(path) as file:
-            return _read(path, file)
-    except (OSError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, yaml.YAMLError):
-        raise UserError(f"{path}: not an HDF5 file, or damaged") from None
-    except KeyError:
-        raise UserError(f"{path}: an HDF5 file, but not a run file of pmom") from None
+def _opened(path: Path) -> Run:
+    with reading(path), opened(path) as file:
+        return _read(path, file)
 
 
 def _read(path: Path, file: h5py.File) -> Run:
@@ -164,7 +196,6 @@ def _read(path: Path, file: h5py.File) -> Run:
     if version > FORMAT_VERSION:
         raise UserError(f"{path}: format {version} is newer than this pmom reads ({FORMAT_VERSION}); update pmom")
     group, config = file["metrics"], yaml.safe_load(file.attrs["config"])
-    rows = min(len(data) for data in group.values())  # while it grows, some data sets are a block ahead
     provenance = dict(file["provenance"].attrs)
     names, describe = list(group), datasets.described
     if version == 1:
@@ -172,13 +203,16 @@ def _read(path: Path, file: h5py.File) -> Run:
         facts: Facts = first_format.facts(provenance, _nodes(config))
     else:
         facts = {name: value.item() if np.ndim(value) == 0 else value for name, value in file["facts"].attrs.items()}
+    count, run_id = rows(file), str(file.attrs.get("run_id", ""))
+    wide = {name: list(file[name]) if name in file else [] for name in ("nodes", "workers")}
     return Run(
         path=path,
         status=str(file.attrs["status"]),
         config=config,
-        metrics={name: group[name][:rows] for name in names},
+        metrics=Columns(path, "metrics", names, count, run_id),
+        node_metrics=Columns(path, "nodes", wide["nodes"], count, run_id),
         described={name: describe(group[name]) for name in names},
-        workers={name: data[:rows] for name, data in file["workers"].items()} if "workers" in file else {},
+        workers=Columns(path, "workers", wide["workers"], count, run_id),
         facts=facts,
         events=events.read(file["events"]) if "events" in file else (),
         attributes=dict(file.attrs),

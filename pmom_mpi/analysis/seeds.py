@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from pmom_mpi.analysis.read import Run
 
 
@@ -54,21 +52,6 @@ class Seeds:
             said.append(f"seed {', '.join(map(str, self.missing))} missing")
         return f"{label} ({'; '.join(said)})" if said else label
 
-    def values(self, name: str) -> np.ndarray:
-        """A metric of the drawn runs, shape (runs, longest), NaN where a run has nothing."""
-        return _padded([run.metrics[name] for run in self.drawn])
-
-    def places(self, name: str, against: str) -> np.ndarray:
-        """Where the rows stand, shape (longest,): the mean over the drawn runs.
-
-        A test value belongs to x^{k+1}, after what its row has sent; a training value to x^k, before.
-        """
-        after = self.runs[0].described[name].role == "test"
-        amounts = _padded([_amount(run, against) for run in self.drawn])
-        mean = np.nanmean(amounts, axis=0)  # of the steps, so that a run that ends early makes no jump
-        total = np.cumsum(mean)
-        return total if after else total - mean
-
 
 def missing_seeds(group: Sequence[Run], runs: Sequence[Run]) -> tuple[int, ...]:
     """The seeds that others of the runs have and this group, of several, has not."""
@@ -77,20 +60,3 @@ def missing_seeds(group: Sequence[Run], runs: Sequence[Run]) -> tuple[int, ...]:
 
 def _seed(run: Run) -> int:
     return int(run.config.get("seed", 0))
-
-
-def _amount(run: Run, against: str) -> np.ndarray:
-    """By how much each row moves on."""
-    if against == "iteration":
-        return np.ones(run.iterations)
-    if against == "seconds":
-        return run.metrics["time_total"]
-    up, down = run.metrics["uplink_bits"], run.metrics["downlink_bits"]
-    return {"bits": up + down, "uplink": up, "downlink": down}[against]
-
-
-def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
-    made = np.full((len(rows), max(len(row) for row in rows)), np.nan)
-    for place, row in zip(made, rows, strict=True):
-        place[: len(row)] = row
-    return made

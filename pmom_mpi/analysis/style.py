@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,10 +29,66 @@ MARKERS = ("", "o", "s", "^", "D", "v")
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a curve is drawn."""
+class Size:
+    """Of a figure: inches wide, how many panels beside each other, height of letters and width of lines in points."""
 
-    color: str
+    width: float
+    columns: int
+    letters: float
+    line: float
+
+
+SIZES = {
+    "screen": Size(13.0, 3, 10.0, 1.6),
+    "one-column": Size(3.5, 1, 8.0, 1.1),
+    "two-column": Size(7.16, 3, 8.0, 1.1),
+    "slide": Size(12.0, 3, 16.0, 2.4),
+}
+"""Columns as in IEEE's two-column journals."""
+
+
+@contextmanager
+def applied(size: str = "screen", style: str | Path | None = None) -> Iterator[None]:
+    """Within, figures are made and saved in a size, and by a style file of matplotlib's, which has the last word.
+
+    Raises
+    ------
+    UserError
+        When the style file cannot be read, or says what matplotlib does not know.
+    """
+    chosen, dots = SIZES[size], 150 if size == "screen" else 300
+    said: dict[str, Any] = {
+        "font.size": chosen.letters, "legend.fontsize": 0.9 * chosen.letters, "lines.linewidth": chosen.line,
+        "lines.markersize": 2.5 * chosen.line, "axes.grid": True, "grid.color": "0.9", "axes.axisbelow": True,
+        "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "savefig.dpi": dots,
+        "pdf.fonttype": 42, "ps.fonttype": 42, "axes.prop_cycle": cycler(color=COLORS),
+    }  # fmt: skip
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(said)  # type: ignore[arg-type]
+        if style:
+            matplotlib.rcParams.update(_read(Path(style)))
+        yield
+
+
+def _read(style: Path) -> matplotlib.RcParams:
+    try:
+        return matplotlib.rc_params_from_file(style, fail_on_error=True, use_default_template=False)
+    except FileNotFoundError:
+        raise UserError(f"--style {style}: no such file") from None
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"--style {style}: {str(error).splitlines()[0]}") from None
+
+
+def palette() -> list[str]:
+    """The colours of curves, in their order: ours, or a style file's."""
+    return list(matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", COLORS))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a curve is drawn; the colour is a place in the `palette`."""
+
+    color: int
     dashes: Any = "solid"
     marker: str = ""
 
@@ -42,12 +102,14 @@ def look(place: int) -> Look:
     (True, False)
     """
     dashes, marker = place // len(COLORS), place // (len(COLORS) * len(DASHES))
-    return Look(COLORS[place % len(COLORS)], DASHES[dashes % len(DASHES)], MARKERS[marker % len(MARKERS)])
+    return Look(place % len(COLORS), DASHES[dashes % len(DASHES)], MARKERS[marker % len(MARKERS)])
 
 
-def panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
-    """A figure of so many inches, and its axes, an array of shape (rows, columns)."""
-    figure = Figure(figsize=size)
+def panels(
+    rows: int, columns: int, size: tuple[float, float], fitted: bool = False, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its axes, an array of shape (rows, columns); ``fitted`` leaves labels room."""
+    figure = Figure(figsize=size, layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
@@ -60,8 +122,10 @@ def dress(axis: Axes) -> None:
         axis.spines[side].set_visible(False)
 
 
-def save(figure: Figure, output: str | Path) -> Path:
+def save(figure: Figure, output: str | Path, exact: bool = False) -> Path:
     """Write a picture, as PNG where the name has no ending; returns the name that was written.
+
+    An ``exact`` one has the figure's own size and the style's dots an inch; others are cut to what is drawn.
 
     Raises
     ------
@@ -72,7 +136,10 @@ def save(figure: Figure, output: str | Path) -> Path:
     path = output if output.suffix else output.with_name(f"{output.name}.png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150, bbox_inches="tight")
+        if exact:
+            figure.savefig(path)
+        else:
+            figure.savefig(path, dpi=150, bbox_inches="tight")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise UserError(f"-o {output}: cannot write the picture: {reason or error}") from None

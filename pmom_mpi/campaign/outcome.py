@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from rich.filesize import decimal
 
+from pmom_mpi.analysis.reached import judged, reached
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.summary import results, traffic
 from pmom_mpi.analysis.tables import Table
 from pmom_mpi.words.errors import UserError
-from pmom_mpi.words.report import Metric
 
 
 @dataclass(frozen=True)
@@ -71,23 +71,8 @@ class Target:
 
     def reached(self, run: Run) -> tuple[float, float]:
         """Bits sent (down counted once) and seconds until the metric first was there; NaN where it never was."""
-        metric = known(run, self.metric, "--target")
-        values = run.metrics[self.metric]
-        there = np.flatnonzero(values >= self.value if metric.rises else values <= self.value)
-        if not len(there):
-            return math.nan, math.nan
-        stop = int(there[0]) + (metric.role != "train")  # what is measured at x^k comes before its row's payloads
-        bits = run.metrics["uplink_bits"][:stop].sum() + run.metrics["downlink_bits"][:stop].sum()
-        return float(bits), float(run.metrics["time_total"][:stop].sum())
-
-
-def known(run: Run, name: str, option: str) -> Metric:
-    """A metric that runs are to be judged by; raises `UserError` when there is none of this name that can be better."""
-    metric = run.described.get(name)
-    if metric is None or metric.rises is None:
-        names = ", ".join(key for key, found in run.described.items() if found.rises is not None and found.role)
-        raise UserError(f"{option} {name}: no metric of {run.path} that can be better or worse; those are {names}")
-    return metric
+        found = reached(run, self.metric, self.value)
+        return found.bits, found.seconds
 
 
 def table(groups: Sequence[Group], target: Target | None = None, shared: bool = False, against: bool = False) -> Table:
@@ -135,7 +120,7 @@ def best(groups: Sequence[Group], metric: str) -> Group | None:
     UserError
         When the metric is unknown, or neither more nor less of it is better.
     """
-    rises = known(groups[0].runs[0], metric, "--best").rises
+    rises = judged(groups[0].runs[0], metric, "--best").rises
     sound = [group for group in groups if len(group.sound) == len(group.runs) and group.values(metric, "last")]
     if not sound:
         return None

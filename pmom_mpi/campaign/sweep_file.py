@@ -119,9 +119,7 @@ def _check_keys(raw: Mapping[str, Any]) -> None:
             hint = f"did you mean {near[0]!r}?" if near else f"a sweep file has {', '.join(KEYS)}"
             raise UserError(f"{key}: unknown key; {hint}")
     if "base" not in raw:
-        raise UserError(
-            "base: this key is required: the path of a config (from the sweep file), the name of a ready one, or a config"
-        )
+        raise UserError("base: this key is required: a config, its path from the sweep file, or a ready one's name")
 
 
 def _base(path: Path, raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Path, ...]]:

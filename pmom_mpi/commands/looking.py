@@ -52,28 +52,57 @@ def show(files: tuple[str, ...], everything: bool, payoff: bool, as_json: bool) 
     help="What to draw: a name of show --all; repeatable.",
 )
 @click.option(
-    "-x", "--x", "against", multiple=True, type=click.Choice(["iteration", "bits", "uplink", "downlink", "seconds"]),
+    "-x", "--x", "against", multiple=True,
+    type=click.Choice(["iteration", "epoch", "bits", "uplink", "downlink", "seconds"]),
     help="What to draw it against; repeatable. Default: iteration, bits (up and down), seconds.",
 )  # fmt: skip
 @click.option("--log", is_flag=True, help="Logarithmic axes throughout; else only for what falls far.")
 @click.option("--log-x", is_flag=True, help="Logarithmic also in what it is drawn against.")
+@click.option("--best", metavar="KEY", help="Of every method draw only the best value of this key, as step_size.")
+@click.option("--facet", metavar="KEY", default="", help="A panel for every value of this key of the configs.")
+@click.option("--target", metavar="METRIC=VALUE", help="Draw this value as a line, and where it is reached.")
+@click.option(
+    "--size",
+    type=click.Choice(["screen", "one-column", "two-column", "slide"]),
+    default="screen",
+    help="For a column of a paper, both, or a slide; then a figure against iteration unless -x says more.",
+)
+@click.option("--style", type=click.Path(), help="A style file of matplotlib, which has the last word.")
 def plot(
-    files: tuple[str, ...], output: str, metrics: tuple[str, ...], against: tuple[str, ...], log: bool, log_x: bool
+    files: tuple[str, ...],
+    output: str,
+    metrics: tuple[str, ...],
+    against: tuple[str, ...],
+    log: bool,
+    log_x: bool,
+    best: str | None,
+    facet: str,
+    target: str | None,
+    size: str,
+    style: str | None,
 ) -> None:
-    """Draw learning curves of FILES, or of all below a folder, against iterations, bits sent and seconds.
+    """Draw learning curves of FILES, of all below a folder, or of a sweep, against iterations, bits sent and seconds.
 
     Runs that differ in their seed only become one curve, their mean, with a band from the lowest to the highest. The
-    legend says which seeds diverged (they are left out of the mean), ended early or are missing.
+    legend says which seeds diverged (they are left out of the mean), ended early or are missing. Seconds are those of
+    the iterations, without setting up and compiling.
 
     \b
     pmom plot results/top10-*.h5 results/dense-0.h5 -o curves.png
     pmom plot results/maml-sines-0.h5 -m test_loss_after_1 -m gradient_norm -o adapted.png
-    pmom plot results/*.h5 -m train_loss -x bits --log-x -o bits.pdf
+    pmom plot results/*.h5 -m train_loss -x bits --log-x --size one-column -o bits.pdf
+    pmom plot results/tune --best step_size --facet momentum.beta --size two-column -o tuned.pdf
     """
     from pmom_mpi.analysis import plot as plotting
-    from pmom_mpi.analysis import read
-    from pmom_mpi.analysis.style import save
+    from pmom_mpi.analysis.style import applied, save
+    from pmom_mpi.campaign.opening import open_runs
+    from pmom_mpi.campaign.outcome import Target
 
-    runs = [read.load(file) for file in read.run_files(files)]
-    figure = plotting.plot(runs, metrics, against or plotting.DEFAULT_AXES, log, log_x)
-    click.echo(str(save(figure, output)))
+    runs, aim = open_runs(*files), Target.parse(target) if target else None
+    if best:
+        runs = runs.best(best, (*metrics, runs[0].told[0].name)[0])
+    kinds = against or (plotting.DEFAULT_AXES if size == "screen" and not facet else plotting.DEFAULT_AXES[:1])
+    line = (aim.metric, aim.value) if aim else None
+    with applied(size, style):
+        figure = plotting.plot(runs.runs, metrics, kinds, log, log_x, facet, line, size)
+        click.echo(str(save(figure, output, exact=True)))

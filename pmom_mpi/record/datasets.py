@@ -93,6 +93,39 @@ def make(file: h5py.File, group: str, metrics: Sequence[Metric], width: int = 0)
         describe(dataset, metric)
 
 
+def scale(file: h5py.File, nodes: int, workers: int) -> None:
+    """Say along what the data sets lie: /metrics/iteration, and numbers of nodes and of workers' ranks in /axes.
+
+    These are HDF5's dimension scales, by which h5netcdf, xarray, MATLAB and HDFView name the dimensions. It is done
+    before the file is in SWMR mode, in which attributes must not be added.
+    """
+    iteration = file["metrics"]["iteration"]
+    iteration.make_scale("iteration")
+    for dataset in (*file["metrics"].values(), *_of(file, "nodes"), *_of(file, "workers")):
+        if dataset != iteration:
+            dataset.dims[0].attach_scale(iteration)
+    for group, name, first, width in (("nodes", "node", 0, nodes), ("workers", "worker", 1, workers)):
+        if group in file:
+            numbers = file.create_dataset(f"axes/{name}", data=np.arange(first, first + width), maxshape=(None,))
+            numbers.attrs.update(unit="1", description={"node": "i", "worker": "rank of the worker"}[name])
+            numbers.make_scale(name)
+            for dataset in file[group].values():
+                dataset.dims[1].attach_scale(numbers)
+
+
+def widen(file: h5py.File, workers: int) -> None:
+    """Let the rows of /workers have at least so many numbers."""
+    if "workers" in file:
+        DataSets(file["workers"]).widen(workers)
+    if "axes/worker" in file and len(file["axes/worker"]) < workers:  # files of before dimension scales have none
+        file["axes/worker"].resize(workers, axis=0)
+        file["axes/worker"][:] = np.arange(1, workers + 1)
+
+
+def _of(file: h5py.File, group: str) -> list[h5py.Dataset]:
+    return list(file[group].values()) if group in file else []
+
+
 def describe(dataset: h5py.Dataset, metric: Metric) -> None:
     """Write what a metric is beside its values."""
     dataset.attrs.update(unit=metric.unit, description=metric.description, role=metric.role)

@@ -98,6 +98,7 @@ class Recorder:
                     for group, wide, width in (("nodes", node_metrics, nodes), ("workers", worker_metrics, workers)):
                         if wide:
                             datasets.make(file, group, wide, width)
+                    datasets.scale(file, nodes, workers)
                     events.make(file)
                     file.create_dataset("final/x", (dimension,), dtype, fillvalue=np.nan)
                     self._begin(path, file, partial, flush_seconds)
@@ -129,8 +130,7 @@ class Recorder:
                 _rewind(path, file, rows)
                 if config_text is not None:
                     file.attrs["config"] = config_text
-                if "workers" in file:
-                    DataSets(file["workers"]).widen(workers)
+                datasets.widen(file, workers)
                 made._begin(path, file, partial, flush_seconds)
         return made
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pmom_mpi import config as configs
-from pmom_mpi.analysis import curves, plot, published, read, show, summary
+from pmom_mpi.analysis import bands, curves, plot, published, read, show, summary
+from pmom_mpi.analysis.places import AXES
 from pmom_mpi.cli import main
 from pmom_mpi.commands.tables import on_terminal
 from pmom_mpi.record.checkpoint import generations
@@ -180,9 +181,10 @@ def test_a_diverged_seed_is_said_and_left_out(files):
     runs[1] = replace(runs[1], status="diverged", metrics=broken)
     (curve,) = curves.curves(runs)
     assert "1 of 3 seeds diverged" in curve.title
-    assert curve.values("train_loss").shape == (2, 5) and curve.values("train_loss").max() < 3
+    found = bands.band(curve, "train_loss", "iteration")
+    assert found.values.shape == (2, 5) and found.high.max() < 3 and found.alive.tolist() == [2] * 5
     alone = curves.curves([runs[1]])[0]
-    assert alone.title.endswith("(diverged)") and alone.values("train_loss").shape == (1, 5)
+    assert alone.title.endswith("(diverged)") and bands.band(alone, "train_loss", "bits").values.shape == (1, 3)
     assert plot.plot(runs) and plot.plot([runs[1]])
 
 
@@ -191,10 +193,9 @@ def test_a_short_seed_shortens_nobody(files):
     runs[2] = replace(runs[2], metrics={name: values[:2] for name, values in runs[2].metrics.items()})
     (curve,) = curves.curves(runs)
     assert "1 short: 2 of 5 iterations" in curve.title
-    assert curve.values("train_loss").shape == (3, 5)
-    for kind in curves.AXES:
-        places = curve.places("train_loss", kind)
-        assert len(places) == 5 and (np.diff(places) > 0).all()
+    for kind in AXES:
+        found = bands.band(curve, "train_loss", kind)
+        assert (np.diff(found.places) > 0).all() and found.alive[0] == 3 and found.alive[-1] == 2, kind
     line = plot.plot(runs, ["train_loss"], ["iteration"]).axes[0].lines[0]
     assert line.get_xdata().tolist() == [0, 1, 2, 3, 4]
 
@@ -289,7 +290,7 @@ def test_what_falls_far_has_a_logarithmic_axis(files):
         ("train_loss", np.linspace(2, -1, 5), "linear"),
         ("test_accuracy_after_1", np.geomspace(0.01, 1, 5), "linear"),
     ):
-        run.metrics[name] = values
+        run = replace(run, metrics={**run.metrics, name: values})
         run.described[name] = Metric(name, "", rises="accuracy" in name, role="train")
         assert plot.plot([run], [name], ["iteration"]).axes[0].get_yscale() == scale, name
 

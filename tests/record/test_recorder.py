@@ -105,6 +105,29 @@ def test_values_of_nodes_and_workers_are_kept_as_they_were(tmp_path):
         assert file["workers/gradient"].attrs["unit"] == "s"
 
 
+def scales(dataset) -> list[tuple[str, list[int]]]:
+    """What lies along each dimension: a name, and its values."""
+    return [(name, scale[:].tolist()) for dim in dataset.dims for name, scale in dim.items()]
+
+
+def test_dimension_scales_say_along_what_data_lie(tmp_path):
+    """While the file grows, at its end, and when a run goes on with more workers."""
+    path, seconds = tmp_path / "run.h5", (Metric("gradient", "computing gradients", "s"),)
+    written = recorder(path, node_metrics=EACH, nodes=4, worker_metrics=seconds, workers=2)
+    for k in range(3):
+        written.append(row(k))
+    with h5py.File(path, swmr=True) as file:
+        assert scales(file["nodes/train_loss"]) == [("iteration", [0, 1, 2]), ("node", [0, 1, 2, 3])]
+    written.finish("interrupted")
+    written = Recorder.reopen(path, 2, flush_seconds=0.0, workers=3)
+    written.append(row(2))
+    written.append(row(3))
+    written.finish("finished")
+    with h5py.File(path) as file:
+        assert scales(file["workers/gradient"]) == [("iteration", [0, 1, 2, 3]), ("worker", [1, 2, 3])]
+        assert scales(file["metrics/train_loss"]) == [("iteration", [0, 1, 2, 3])]
+
+
 def test_events_are_there_at_once(tmp_path):
     written = recorder(tmp_path / "run.h5", flush_seconds=1e9)
     written.append(row(0))
