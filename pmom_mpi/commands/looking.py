@@ -67,7 +67,7 @@ def plot(
 
     \b
     pmom plot results/top10-*.h5 results/dense-0.h5 -o curves.png
-    pmom plot results/maml-sines-0.h5 -m test_loss_after_1 -m gradient_norm -o adapted.png
+    pmom plot results/maml-sines-0.h5 -m test_loss_after_1 -o adapted.png
     pmom plot results/*.h5 -m train_loss -x bits --log-x -o bits.pdf
     """
     from pmom_mpi.analysis import plot as plotting
