@@ -156,7 +156,7 @@ def bar(part: float, facts: tuple[str, ...], width: int, strokes: str = "━━"
     """How much is done, and facts beside it, in one line of at most ``width`` characters that cuts none of them.
 
     The first facts matter most, and the last one, the time that is needed, before them all but the first: where there
-    is no room for all, those before the last go first.
+    is no room for all, those before the last go first. The first stays, whatever room there is.
 
     Examples
     --------
