@@ -59,9 +59,9 @@ def main() -> None:
     """Parallel momentum methods under biased gradient estimation, over MPI.
 
     \b
-    pmom run quickstart                one process, a config that comes with the package
-    pmom launch -n 3 quickstart        three MPI ranks: a server and two workers
-    pmom init                          write a commented config into this folder
+    pmom run quickstart              one process, a config of the package
+    pmom launch -n 3 quickstart      three MPI ranks: a server and two workers
+    pmom init                        write a commented config into this folder
     """
 
 

@@ -106,27 +106,28 @@ def bandwidth(bytes_a_second: float) -> str:
 
 
 def sentence(found: Payoff) -> str:
-    """The answer in a few lines.
+    """The answer in a few lines, none longer than a terminal is wide.
 
     Examples
     --------
     >>> print(sentence(Payoff(1e6, 1e7, {"compress": 0.0015, "encode": 0.0005}, 0.001, 1e9)))
-    uplink an iteration: 1.0 MB instead of 10.0 MB dense; compress 1.50 + encode 0.50 = 2.00 ms instead of 1.00 ms
-    with the link of this run, 8 Gbit/s: 3.00 ms instead of 11.00 ms dense, saves 8.00 ms
+    uplink an iteration: 1.0 MB instead of 10.0 MB dense
+    compress 1.50 + encode 0.50 = 2.00 ms instead of 1.00 ms
+    on this run's link, 8 Gbit/s: 3.00 ms instead of 11.00 ms, saves 8.00 ms
     pays on links slower than 72 Gbit/s
     """
     parts = " + ".join(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.stations.items())
     lines = [
-        f"uplink an iteration: {decimal(int(found.sent_bytes))} instead of {decimal(int(found.dense_bytes))} dense; "
-        f"{parts} = {1e3 * found.computing:.2f} ms instead of {1e3 * found.dense_computing:.2f} ms"
+        f"uplink an iteration: {decimal(int(found.sent_bytes))} instead of {decimal(int(found.dense_bytes))} dense",
+        f"{parts} = {1e3 * found.computing:.2f} ms instead of {1e3 * found.dense_computing:.2f} ms",
     ]
     if math.isnan(found.link):
         lines.append("one process: nothing was sent over a link")
     else:
         verb = "saves" if found.gain >= 0 else "costs"
         lines.append(
-            f"with the link of this run, {bandwidth(found.link)}: {1e3 * found.exchange:.2f} ms instead of "
-            f"{1e3 * found.dense_exchange:.2f} ms dense, {verb} {1e3 * abs(found.gain):.2f} ms"
+            f"on this run's link, {bandwidth(found.link)}: {1e3 * found.exchange:.2f} ms instead of "
+            f"{1e3 * found.dense_exchange:.2f} ms, {verb} {1e3 * abs(found.gain):.2f} ms"
         )
     if math.isinf(found.break_even):
         lines.append("pays on any link")

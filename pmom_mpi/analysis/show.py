@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -74,7 +75,8 @@ def _head(run: Run) -> Table:
     ]
     if config.get("downlink"):
         rows.append(("downlink", "  ->  ".join(map(one_line, stages(config, "downlink")))))
-    rows.append(("ranks", f"{facts.get('ranks')} on {made.get('hosts')}; {made.get('mpi_library')}"))
+    library = str(made.get("mpi_library")).partition(", ")[0]  # Open MPI says who built it besides
+    rows.append(("ranks", f"{facts.get('ranks')} on {_hosts(str(made.get('hosts')))}; {library}"))
     if "warm_up_seconds" in facts:
         told = f"{facts['setup_seconds']:.2f} s for data and f*, {facts['warm_up_seconds']:.2f} s for kernels"
         rows.append(("start-up", told))
@@ -83,6 +85,20 @@ def _head(run: Run) -> Table:
     if run.resumable:
         rows.append(("go on", resumption(run)))
     return Table(str(run.path), (), tuple(rows))
+
+
+def _hosts(ranks: str) -> str:
+    """Hosts and how many ranks each has.
+
+    Examples
+    --------
+    >>> _hosts("alpha, alpha, beta")
+    'alpha (2), beta (1)'
+    >>> _hosts("alpha, alpha")
+    'alpha'
+    """
+    found = Counter(ranks.split(", "))
+    return next(iter(found)) if len(found) == 1 else ", ".join(f"{host} ({many})" for host, many in found.items())
 
 
 def resumption(run: Run) -> str:

@@ -17,6 +17,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.analysis import read
 from pmom_mpi.campaign import folder, slurm, states, sweep_file
 from pmom_mpi.campaign.identity import complete
+from pmom_mpi.config import places
 from pmom_mpi.runtime.setting import Source
 from pmom_mpi.words.errors import UserError
 
@@ -109,7 +110,7 @@ def script(what: str, request: Request, overrides: Sequence[str] = (), output: s
     UserError
         When file, overrides or template cannot be used, or nothing of a sweep is left to do.
     """
-    if "base" in configs.load(what):
+    if "base" in configs.load(places.find(what)):
         if overrides:
             raise UserError(f"-s {overrides[0]}: is for configs; a sweep says all in its file")
         return _of_sweep(what, request, output)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pmom_mpi.cluster import terminal
 from pmom_mpi.cluster.cores import Cores, cores
 from pmom_mpi.cluster.environment import Allocation, allocation
 from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, Mpirun, find, with_path
@@ -105,6 +106,6 @@ def execute(command: Command) -> None:
     sys.stderr.flush()
     path = command.words[0]
     try:
-        os.execve(path, list(command.words), with_path(path) | dict(command.variables))
+        os.execve(path, list(command.words), with_path(path) | terminal.variables() | dict(command.variables))
     except OSError as error:
         raise UserError(f"cannot start {path}: {error.strerror}") from None

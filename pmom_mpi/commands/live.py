@@ -13,7 +13,7 @@ from pmom_mpi.campaign import states
 from pmom_mpi.campaign.pool import Pool
 from pmom_mpi.campaign.states import State
 from pmom_mpi.campaign.sweep_file import Planned
-from pmom_mpi.commands.tables import rich_table
+from pmom_mpi.commands.tables import Fitted, rich_table
 
 SHOW_SECONDS = 1.0
 
@@ -65,7 +65,7 @@ class LiveTable:
 def picture(pool: Pool) -> RenderableType:
     """A sweep at this moment."""
     running: list[State] = [states.of_file(pool.sweep.file(run)) for run in pool.running]
-    return Group(headline(pool), rich_table(states.table(running, Path(pool.sweep.folder))))
+    return Group(headline(pool), Fitted(rich_table(states.table(running, Path(pool.sweep.folder)))))
 
 
 def headline(pool: Pool) -> str:

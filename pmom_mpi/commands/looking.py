@@ -89,9 +89,9 @@ def plot(
 
     \b
     pmom plot results/top10-*.h5 results/dense-0.h5 -o curves.png
-    pmom plot results/maml-sines-0.h5 -m test_loss_after_1 -m gradient_norm -o adapted.png
-    pmom plot results/*.h5 -m train_loss -x bits --log-x --size one-column -o bits.pdf
-    pmom plot results/tune --best step_size --facet momentum.beta --size two-column -o tuned.pdf
+    pmom plot results/maml-sines-0.h5 -m test_loss_after_1 -o adapted.png
+    pmom plot results/*.h5 -m train_loss -x bits --size one-column -o bits.pdf
+    pmom plot results/tune --best step_size --facet momentum.beta -o tuned.pdf
     """
     from pmom_mpi.analysis import plot as plotting
     from pmom_mpi.analysis.style import applied, save

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 import sys
+import textwrap
+from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -35,6 +39,9 @@ set_option = click.option(
 output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing run file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+WIDTH = 140
+"""Of tables where there is no terminal."""
+
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 
 
@@ -54,14 +61,33 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(table: Any) -> None:
-    """A table on the terminal, or at a width that cuts nothing where there is none.
+    """A table on the terminal, or at a width that cuts nothing where there is none and COLUMNS says none.
 
     Ranks of an MPI job are not on a terminal, although Open MPI hands them one of its own making.
     """
     from rich.console import Console
 
+    from pmom_mpi.commands.tables import fitted
+
+    console = Console() if _on_terminal() else Console(width=_columns() or WIDTH, force_terminal=False)
+    console.print(fitted(table), soft_wrap=False)
+
+
+def print_lines(lines: Iterable[str], err: bool = False) -> None:
+    """Sentences, on a terminal folded between words, elsewhere as they are: what reads them counts lines."""
+    width = shutil.get_terminal_size().columns if _on_terminal() else _columns()
+    for line in lines:
+        folded = textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) if width else [line]
+        click.echo("\n".join(folded), err=err)
+
+
+def _on_terminal() -> bool:
     from pmom_mpi.cluster.environment import launcher
 
-    on_terminal = sys.stdout.isatty() and launcher() is None
-    console = Console() if on_terminal else Console(width=140, force_terminal=False)
-    console.print(table)
+    return sys.stdout.isatty() and launcher() is None
+
+
+def _columns() -> int:
+    """The width that the user asks for; 0 where they do not."""
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdecimal() else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem as Item
 
-from pmom_mpi.commands.options import print_table
+from pmom_mpi.commands.options import print_lines, print_table
 from pmom_mpi.words.errors import UserError
 
 TEMPLATES = {
@@ -62,8 +62,7 @@ def init(name: str, listed: bool, overwrite: bool) -> None:
     from pmom_mpi.config import places
 
     if listed:
-        for template, (_, purpose) in TEMPLATES.items():
-            click.echo(f"{template:15}{purpose}")
+        print_lines(f"{template:15}{purpose}" for template, (_, purpose) in TEMPLATES.items())
         return
     chosen = TEMPLATES[name][0] if name in TEMPLATES else name
     if chosen not in places.ready():

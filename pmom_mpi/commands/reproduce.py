@@ -34,7 +34,7 @@ def reproduce(
     \b
     pmom reproduce mnist -n 3
     pmom reproduce fashion -n 3 --setting 'clip_norm-1-beta0.1' --iterations 3
-    mpirun -n 3 pmom reproduce mnist --setting 'top_k-*-beta0.1' --seeds 0,1 --iterations 60
+    mpirun -n 3 pmom reproduce mnist --setting 'top_k-*-beta0.1' --seeds 0,1
     """
     if ranks is not None:
         from pmom_mpi.cluster import launch

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 
 import click
 
@@ -12,6 +14,7 @@ from pmom_mpi.commands.options import (
     output_option,
     overwrite_option,
     print_json,
+    print_lines,
     quiet_option,
     set_option,
 )
@@ -74,9 +77,20 @@ def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tupl
     command = launching.launch_command(ranks, launching.pmom("run", config, *arguments), threads)
     if not dry_run:
         _check(config, arguments)
-    click.echo(str(command), err=not dry_run)
-    if not dry_run:
+    if dry_run:
+        click.echo(str(command))
+    else:
+        click.echo(_folded(str(command)), err=True)
         launching.execute(command)
+
+
+def _folded(command: str) -> str:
+    """A shell line in several where it would not fit on the terminal; it can be typed as it stands."""
+    if not sys.stderr.isatty():
+        return command
+    width = shutil.get_terminal_size().columns - len(" \\")
+    lines = textwrap.wrap(command, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(lines)
 
 
 def _check(config: str, arguments: tuple[str, ...]) -> None:
@@ -103,8 +117,7 @@ def validate(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     from pmom_mpi.runtime import setting as preparation
 
     if not as_json:
-        for line in preparation.validate(config, overrides):
-            click.echo(line)
+        print_lines(preparation.validate(config, overrides))
         return
     setting = preparation.ready(config, overrides)
     checked = setting.config

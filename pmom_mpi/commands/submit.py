@@ -31,8 +31,8 @@ def submit(
     how far they are.
 
     \b
-    pmom submit configs/quickstart.yaml --ntasks-per-node 4 --time 01:00:00 --dry-run
-    pmom submit tune.yaml --ntasks-per-node 5 --time 02:00:00 --array-limit 10 --requeue
+    pmom submit quickstart --ntasks-per-node 4 --time 01:00:00 --dry-run
+    pmom submit tune.yaml --ntasks-per-node 5 --time 02:00:00 --requeue
     """
     from pmom_mpi.campaign import submission
 

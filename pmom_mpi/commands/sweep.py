@@ -45,7 +45,7 @@ def sweep(
     \b
     pmom sweep tune.yaml --dry-run
     pmom sweep tune.yaml -j 2 --best test_accuracy
-    pmom sweep configs/sweeps/paper-mnist.yaml -j 1 -n 3 --target test_accuracy=0.95
+    pmom sweep configs/sweeps/paper-mnist.yaml -n 3 --target test_accuracy=0.95
     """
     from pmom_mpi.campaign import outcome, sweep_file
     from pmom_mpi.campaign.pool import Options

@@ -69,14 +69,22 @@ def render(entry: Entry) -> RenderableType:
     """An entry on the terminal."""
     head = Text(f"{entry.name}  ({entry.section})", "bold") if entry.name != entry.section else Text(entry.name, "bold")
     parts: list[RenderableType] = [head, Text(entry.summary)]
-    if entry.text:
-        parts.append(Text("\n" + entry.text))
+    for paragraph in entry.text.split("\n\n") if entry.text else ():
+        flows = not any(line.startswith((" ", ">>>")) for line in paragraph.splitlines())
+        parts += [Text(""), Text(" ".join(paragraph.split()) if flows else paragraph)]
     if entry.keys:
-        table = Table("key", "type", "default", "range", "unit", "what it is", "example")
+        table = Table("key", "what it is", show_lines=True)
         for key in entry.keys:
-            table.add_row(*map(Text, cells(key)))
-        parts.append(table)
+            table.add_row(Text(key.name), _told(key))
+        parts += [Text(""), table]
     return Group(*parts, Text(""))
+
+
+def _told(key: Key) -> Text:
+    """What a terminal, which is narrow, shows of a key below each other."""
+    default = "required" if key.default == "required" else f"default {key.default}"
+    facts = ", ".join(filter(None, (key.type, default, key.range, key.unit)))
+    return Text("\n".join((facts, key.description, f"e.g. {reference.line(key)}")))
 
 
 def cells(key: Key) -> tuple[str, ...]:

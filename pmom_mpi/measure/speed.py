@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from pmom_mpi.analysis.payoff import Payoff, bandwidth
@@ -133,10 +134,18 @@ def pays(found: Timing, dense: Timing, link: float) -> Payoff:
 def render_operators(size: int, found: Iterable[Timing], link: float) -> Table:
     """Times and speeds, and what a node's exchange takes over the link."""
     title = f"d = {size:,}, float32, one core; exchange of a node over {8e-9 * link:g} Gbit/s"
-    table = Table(
-        "operator", "compress ms", "encode ms", "GB/s", "decode+add ms", "GB/s", "M pairs/s", "bits", "exchange ms",
-        "pays below", title=title, title_justify="left",
-    )  # fmt: skip
+    heads = (
+        "compress ms",
+        "encode ms",
+        "GB/s",
+        "decode+add ms",
+        "GB/s",
+        "M pairs/s",
+        "bits",
+        "exchange ms",
+        "pays below",
+    )
+    table = _of_numbers("operator", *heads, title=title)
     dense: Timing | None = None
     for row in found:
         dense = dense or row
@@ -159,9 +168,17 @@ def _below(payoff: Payoff) -> str:
 
 def render_references(size: int, found: Iterable[tuple[str, float]]) -> Table:
     """The same size by other means."""
-    table = Table("beside them", "ms", "GB/s")
+    table = _of_numbers("beside them", "ms", "GB/s")
     for name, spent in found:
         table.add_row(name, f"{1e3 * spent:.3f}", _speed(size, spent))
+    return table
+
+
+def _of_numbers(name: str, *heads: str, title: str | None = None) -> Table:
+    """A table of names on the left and numbers on the right."""
+    table = Table(name, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for head in heads:
+        table.add_column(head, justify="right")
     return table
 
 

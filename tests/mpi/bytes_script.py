@@ -1,6 +1,7 @@
-"""Run by test_bytes.py under mpirun: a whole run, with a look at what MPI received and at every rank's model.
+"""Run by test_bytes.py under mpirun: whole runs, with a look at what MPI received and at every rank's model.
 
-Arguments: the config, the run file. Rank 0 prints what the star counted and how many different models the ranks had.
+Arguments: configs; the run files lie beside them. Rank 0 prints of each what the star counted and how many different
+models the ranks had.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -33,7 +35,14 @@ def watch(self, payload):
 
 def main() -> None:
     MpiRanks.star, Compressed.unpack = keep, watch
-    pmom_mpi.run(sys.argv[1], output=sys.argv[2], overwrite=True)
+    for config in map(Path, sys.argv[1:]):
+        stars.clear()
+        models.clear()
+        pmom_mpi.run(config, output=config.with_suffix(".h5"), overwrite=True)
+        tell()
+
+
+def tell() -> None:
     seen = max((digests for _, digests in models.values()), key=len, default=[])  # the warm-up's is shorter
     everyone = MPI.COMM_WORLD.gather(seen)
     if stars:

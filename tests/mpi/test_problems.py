@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pmom_mpi.analysis.read import load
+from pmom_mpi.runtime import experiment
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "problems"
 LINEAR = [
@@ -41,25 +42,31 @@ PROBLEMS = [*LINEAR, *REINFORCEMENT, *NETWORKS, *COMPOSITES]
 """Config, overrides that make it short, a metric, and by which factor it falls."""
 
 
+@pytest.fixture(scope="module")
+def files(several, tmp_path_factory):
+    """The folder with every problem's run file, of one job; and the one of `test_constants`."""
+    folder = tmp_path_factory.mktemp("problems")
+    runs = [
+        (CONFIGS / f"{name}.yaml", ["iterations=101", *changes], folder / f"{name}.h5")
+        for name, changes, *_ in PROBLEMS
+    ]
+    several(3, [*runs, (CONFIGS / "logistic.yaml", ["iterations=5"], folder / "constants.h5")])
+    return folder
+
+
 @pytest.mark.parametrize("name, overrides, metric, factor", PROBLEMS, ids=[problem[0] for problem in PROBLEMS])
-def test_a_problem_on_3_ranks(mpirun, tmp_path, name, overrides, metric, factor):
-    changes = [word for override in ("iterations=101", *overrides) for word in ("-s", override)]
-    done = mpirun(3, ["run", str(CONFIGS / f"{name}.yaml"), "-o", str(tmp_path / "run.h5"), *changes])
-    assert done.returncode == 0, done.stderr
-    run = load(tmp_path / "run.h5")
+def test_a_problem_on_3_ranks(files, name, overrides, metric, factor):
+    run = load(files / f"{name}.h5")
     values = run.metrics[metric][np.isfinite(run.metrics[metric])]
     assert run.status == "finished" and run.facts["ranks"] == 3
     assert values[-1] < factor * values[0]
 
 
-def test_constants_are_the_same_bits_on_any_number_of_ranks(mpirun, tmp_path):
+def test_constants_are_the_same_bits_on_any_number_of_ranks(files, tmp_path):
     """x* is solved for on one rank, from all nodes' samples, of which the server of a job hosts none."""
+    experiment.run(CONFIGS / "logistic.yaml", ["iterations=5"], tmp_path / "alone.h5")
     found = []
-    for ranks in (1, 3):
-        path = tmp_path / f"{ranks}.h5"
-        words = ["run", str(CONFIGS / "logistic.yaml"), "-o", str(path), "-s", "iterations=5"]
-        done = mpirun(ranks, words)
-        assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "alone.h5", files / "constants.h5"):
         run = load(path)
         constants = {name: value for name, value in run.facts.items() if name.startswith("problem_")}
         found.append((constants, run.metrics["train_suboptimality"].tobytes(), run.metrics["test_loss"].tobytes()))

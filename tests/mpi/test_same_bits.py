@@ -40,29 +40,42 @@ def assert_same_bits(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) 
         assert left[name].tobytes() == right[name].tobytes(), name
 
 
-@pytest.mark.parametrize("bias", PIPELINES.values(), ids=PIPELINES.keys())
-def test_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, bias):
-    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(config(bias)))
-    files = []
-    for ranks in (1, 2, 3, 5):
-        files.append(tmp_path / f"{ranks}.h5")
-        done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(files[-1])])
-        assert done.returncode == 0, done.stderr
-    for file in files[1:]:
-        assert_same_bits(contents(files[0]), contents(file))
+DIAGNOSED = {"diagnostics": {"every": 2, "repeats": 2}}
+UPLINK = [{"kind": "ef21_sgdm", "beta": 0.5}, {"kind": "top_k", "fraction": 0.05}, {"kind": "qsgd", "bucket": 32}]
+CASES = {
+    **{name: config(bias) for name, bias in PIPELINES.items()},
+    "diagnosis at x": config(PIPELINES["top_k"], **DIAGNOSED),
+    "diagnosis at w": config(PIPELINES["top_k"], downlink=[{"kind": "top_k", "fraction": 0.2}], **DIAGNOSED),
+    "compression both ways": config(UPLINK, downlink=[{"kind": "rand_k", "fraction": 0.2}]),
+}
+RANKS = (1, 2, 3, 5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"downlink": [{"kind": "top_k", "fraction": 0.2}]}], ids=["x", "w"])
-def test_diagnosis_on_any_number_of_ranks_gives_the_same_bits(mpirun, tmp_path, changes):
-    raw = config(PIPELINES["top_k"], diagnostics={"every": 2, "repeats": 2}, **changes)
-    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
-    for ranks in (1, 2, 4):
-        done = mpirun(ranks, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / f"{ranks}.h5")])
-        assert done.returncode == 0, done.stderr
-    one = contents(tmp_path / "1.h5")
-    assert np.isfinite(one["diag_bias"][::2]).all()
-    for ranks in (2, 4):
-        assert_same_bits(one, contents(tmp_path / f"{ranks}.h5"))
+@pytest.fixture(scope="module")
+def files(several, tmp_path_factory):
+    """The folder with every case's run file of every number of ranks."""
+    folder = tmp_path_factory.mktemp("bits")
+    for ranks in RANKS:
+        several(ranks, [(raw, [], folder / f"{name}-{ranks}.h5") for name, raw in CASES.items()])
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_any_number_of_ranks_gives_the_same_bits(files, name):
+    one, *others = (contents(files / f"{name}-{ranks}.h5") for ranks in RANKS)
+    assert len(one["train_loss"]) == 6
+    for other in others:
+        assert_same_bits(one, other)
+    if "diagnosis" in name:
+        assert np.isfinite(one["diag_bias"][::2]).all()
+
+
+def test_they_are_runs_of_so_many_ranks(files):
+    found = []
+    for ranks in RANKS:
+        with h5py.File(files / f"none-{ranks}.h5", "r") as file:
+            found.append(file["facts"].attrs["ranks"])
+    assert tuple(found) == RANKS
 
 
 def test_constant_features_on_any_number_of_ranks(mpirun, tmp_path, mnist):
@@ -75,15 +88,12 @@ def test_constant_features_on_any_number_of_ranks(mpirun, tmp_path, mnist):
     assert_same_bits(contents(tmp_path / "1.h5"), contents(tmp_path / "4.h5"))
 
 
-def test_one_process_without_mpi_gives_the_same_bits(mpirun, tmp_path):
+@pytest.mark.parametrize("name", ["top_k", "compression both ways"])
+def test_one_process_without_mpi_gives_the_same_bits(files, tmp_path, name):
     from pmom_mpi.runtime import experiment
 
-    raw = config(PIPELINES["top_k"])
-    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(raw))
-    done = mpirun(3, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / "mpi.h5")])
-    assert done.returncode == 0, done.stderr
-    experiment.run(raw, output=tmp_path / "alone.h5")
-    assert_same_bits(contents(tmp_path / "alone.h5"), contents(tmp_path / "mpi.h5"))
+    experiment.run(CASES[name], output=tmp_path / "alone.h5")
+    assert_same_bits(contents(tmp_path / "alone.h5"), contents(files / f"{name}-3.h5"))
 
 
 @pytest.mark.slow
@@ -97,11 +107,8 @@ def test_a_process_a_node(mpirun, tmp_path):
     assert_same_bits(contents(tmp_path / "1.h5"), contents(tmp_path / "101.h5"))
 
 
-def test_nodes_rows_add_up_to_the_metrics(mpirun, tmp_path):
-    (tmp_path / "bits.yaml").write_text(yaml.safe_dump(config(PIPELINES["clip_then_top_k_per_layer"])))
-    done = mpirun(3, ["run", str(tmp_path / "bits.yaml"), "-o", str(tmp_path / "nodes.h5")])
-    assert done.returncode == 0, done.stderr
-    with h5py.File(tmp_path / "nodes.h5", "r") as file:
+def test_nodes_rows_add_up_to_the_metrics(files):
+    with h5py.File(files / "clip_then_top_k_per_layer-3.h5", "r") as file:
         nodes, metrics = file["nodes"], file["metrics"]
         assert set(nodes) == {"train_loss", "train_accuracy", "clip_active", "kept", "uplink_bits"}
         for name in nodes:
