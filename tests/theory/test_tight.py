@@ -8,8 +8,12 @@ from itertools import product as combinations
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pmom_mpi.analysis.worst import Constants, known, tables
+from pmom_mpi.cli import main
 from pmom_mpi.method.momentum import EMA
+from pmom_mpi.runtime.experiment import run
 from pmom_mpi.theory import lyapunov, nonconvex, pl, tight
 from pmom_mpi.theory.extremal import Extremal
 from pmom_mpi.theory.performance import Point, Programme, square
@@ -266,6 +270,49 @@ def test_momentum_is_best_for_convex_functions_without_bias_and_not_for_others()
     assert worst < 0.5 * tight.best_step_size(last, exact)[0]
     biased = replace(exact, B=0.5)
     assert tight.best(last, biased)[0] > 0.95 * tight.best_step_size(last, biased)[0]
+
+
+def test_the_command():
+    options = [
+        "theory",
+        "--tight",
+        "-L",
+        "1",
+        "--beta",
+        "0.5",
+        "--step-size",
+        "0.2",
+        "-B",
+        "0.3",
+        "-C",
+        "0.1",
+        "--mu",
+        "0.1",
+        "-K",
+        "3",
+    ]
+    done = CliRunner().invoke(main, options, catch_exceptions=False)
+    assert done.exit_code == 0
+    row = next(line for line in done.output.splitlines() if line.strip().startswith("mean of |grad f|^2, K = 3"))
+    worst, bound = (float(number) for number in row.split()[-2:])
+    assert worst == pytest.approx(tight.average(Setting(1.0, 0.2, 0.5, 0.3, 0.1, 3)).value, rel=1e-3)
+    assert worst < bound
+    assert CliRunner().invoke(main, ["theory"]).exit_code == 2
+    with pytest.raises(UserError, match="--beta: not known"):
+        Constants(1.0, None, 0.1, None, None, None, None).setting(3)
+
+
+def test_the_command_on_a_run(tmp_path):
+    ridge = {
+        "name": "ridge", "iterations": 30, "step_size": 0.004, "momentum": {"kind": "ema", "beta": 0.5},
+        "dtype": "float64", "problem": {"kind": "least_squares", "positive": [5, 6, 7, 8, 9], "l2": 0.01},
+        "data": {"name": "digits", "nodes": 5}, "bias": [{"kind": "top_k", "fraction": 0.25}],
+        "diagnostics": {"every": 1}, "output": str(tmp_path / "run.h5"),
+    }  # fmt: skip
+    run(ridge)
+    found = known(str(tmp_path / "run.h5"), Constants(None, None, None, None, None, 0.0, None))
+    assert (found.step_size, found.beta, found.C) == (0.004, 0.5, 0.0) and found.smoothness > 0 and found.pl > 0
+    assert any("in the end" in row[0] for table in tables(found, 2, best=False) for row in table.rows)
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch):
