@@ -42,11 +42,16 @@ class Row:
     tight: float = float("nan")
 
 
-def diagnosed(config: str, changes: Sequence[str]) -> Diagnosed:
+def diagnosed_run(config: str, changes: Sequence[str]) -> tuple[read.Run, Diagnosed]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.h5"
         pmom_mpi.run(CONFIGS / config, list(changes), output=path)
-        return bounds.diagnosed(read.load(path))
+        run = read.load(path)
+        return run, bounds.diagnosed(run)
+
+
+def diagnosed(config: str, changes: Sequence[str]) -> Diagnosed:
+    return diagnosed_run(config, changes)[1]
 
 
 def gaps(run: Diagnosed) -> np.ndarray:
