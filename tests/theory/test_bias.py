@@ -125,3 +125,19 @@ def test_a_cut_horizon_drops_the_tail(horizon):
     assert dropped <= np.sqrt(C)
     steps = np.arange(horizon, 2000)
     assert np.sqrt(C) == pytest.approx(0.5 * ((steps + 1) * discount**steps).sum())
+
+
+def test_error_feedbacks_errors_sum_up_to_its_memory_which_stays_bounded_behind_a_contraction():
+    """EF14 around Top-1 of 4: |memory| <= s (|memory| + |g|), s = sqrt(1 - 1/4), so at most G s / (1 - s) for ever."""
+    rng = np.random.default_rng(0)
+    memory, total, G, s = np.zeros(4), np.zeros(4), 1.0, np.sqrt(0.75)
+    for _ in range(2000):
+        gradient = rng.standard_normal(4)
+        gradient *= G / np.linalg.norm(gradient)
+        asked = memory + gradient
+        sent = np.where(np.abs(asked) == np.abs(asked).max(), asked, 0)
+        total += sent - gradient
+        assert np.linalg.norm(asked - sent) <= s * (np.linalg.norm(memory) + G) * (1 + 1e-12)
+        memory = asked - sent
+        np.testing.assert_allclose(total, -memory, atol=1e-9)
+        assert np.linalg.norm(memory) <= G * s / (1 - s)
