@@ -5,26 +5,52 @@ from __future__ import annotations
 import click
 
 from pmom_mpi.commands.options import print_table
+from pmom_mpi.words.errors import UserError
 
 
 @click.command()
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(), required=False)
 @click.option("-o", "--output", type=click.Path(), help="Also draw it (.png, .pdf, .svg).")
 @click.option(
     "-L", "--smoothness", type=click.FloatRange(0, min_open=True), help="L, instead of what the problem knows of it."
 )
-def theory(file: str, output: str | None, smoothness: float | None) -> None:
+@click.option("--tight", is_flag=True, help="The exact worst case beside the bounds instead; FILE is then optional.")
+@click.option("--mu", type=click.FloatRange(0, min_open=True), help="--tight: of the PL inequality, or convexity.")
+@click.option("--beta", type=click.FloatRange(0, 1, min_open=True), help="--tight: of the momentum.")
+@click.option("--step-size", type=click.FloatRange(0, min_open=True), help="--tight: gamma.")
+@click.option("-B", "b", type=click.FloatRange(0), help="--tight: |eta|^2 <= B |grad f|^2 + C.")
+@click.option("-C", "c", type=click.FloatRange(0), help="--tight.")
+@click.option("--gap", type=click.FloatRange(0, min_open=True), help="--tight: f(x^0) - f*; without FILE 1.")
+@click.option("-K", "--iterations", type=click.IntRange(1, 30), default=5, show_default=True, help="--tight.")
+@click.option("--best", is_flag=True, help="--tight: also seek the beta and the gamma with the least worst case.")
+def theory(
+    file: str | None, output: str | None, smoothness: float | None, tight: bool, mu: float | None, beta: float | None,
+    step_size: float | None, b: float | None, c: float | None, gap: float | None, iterations: int, best: bool,
+) -> None:  # fmt: skip
     """Hold the bounds of docs/theory.md beside the run FILE: which assumptions held, what was promised, what happened.
 
-    The run must have been diagnosed; of every iteration where the certificate is wanted.
+    The run must have been diagnosed; of every iteration where the certificate is wanted. With --tight the worst case
+    itself (docs/tight.md) beside the bounds, for FILE's constants and what options change of them; needs the extra pep.
 
     \b
     pmom run configs/problems/ridge.yaml -s diagnostics.every=1
     pmom theory results/ridge-0.h5 -o ridge.png
+    pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 -C 0.1 --mu 0.1 -K 8
     """
+    from pmom_mpi.commands.tables import on_terminal
+
+    if tight:
+        from pmom_mpi.analysis.worst import Constants, known, tables
+
+        if output is not None:
+            raise UserError("-o: --tight draws nothing; python benchmarks/tight.py does")
+        told = Constants(smoothness, mu, step_size, beta, b, c, gap)
+        print_table(on_terminal(tables(told if file is None else known(file, told), iterations, best)))
+        return
+    if file is None:
+        raise click.MissingParameter(param_hint="FILE", param_type="argument")
     from pmom_mpi.analysis import bounds, read
     from pmom_mpi.analysis.style import save
-    from pmom_mpi.commands.tables import on_terminal
     from pmom_mpi.theory.live import examine
 
     run = read.load(file)

@@ -92,6 +92,45 @@ def normalized(largest: float | Sequence[float]) -> Affine:
     return Affine(0.0, sum(max(length - 1, 1.0) ** 2 for length in _each(largest)))
 
 
+def reshuffled(variance: float, batches: int) -> float:
+    """Mean over an epoch of E|b|^2, b the mean of a reshuffled batch's error given the epoch's earlier batches.
+
+    Parameters
+    ----------
+    variance : float
+        (1/T) sum |g_s - grad f|^2 over the epoch's T batches, at one x.
+    batches : int
+        T, at least 2.
+
+    Examples
+    --------
+    >>> reshuffled(1.0, batches=2)
+    0.5
+    """
+    T = batches
+    return variance * sum(t / ((T - t) * (T - 1)) for t in range(T)) / T
+
+
+def cut_horizon(discount: float, largest_reward: float, largest_score: float, horizon: int) -> Affine:
+    """Of the mean bias of a policy gradient whose episodes end after ``horizon`` steps.
+
+    Parameters
+    ----------
+    discount : float
+        Below 1.
+    largest_reward, largest_score : float
+        No |reward| and no |grad log pi| is larger.
+
+    Examples
+    --------
+    >>> cut_horizon(0.5, 1.0, 1.0, horizon=0)
+    Affine(B=0.0, C=16.0)
+    """
+    left = 1 - discount
+    tail = discount**horizon * ((horizon + 1) / left + discount / left**2)
+    return Affine(0.0, (largest_reward * largest_score * tail) ** 2)
+
+
 def _each(largest: float | Sequence[float]) -> Sequence[float]:
     return largest if isinstance(largest, Sequence | np.ndarray) else [largest]
 

@@ -23,32 +23,16 @@ def bound(
 ) -> np.ndarray:  # fmt: skip
     """An upper bound of (1/K) sum_{k<K} E|grad f(x^k)|^2, the best over eps for every K.
 
+    Infinite where bias and relative noise are too large for this step size.
+
     Parameters
     ----------
-    iterations : int or ndarray
-        K.
-    gap : float
-        f(x^0) - f*, or anything larger.
-    first_bias : float
-        |b^0|^2; |grad f(x^0)|^2 where the momentum starts from zero.
-    B, C : float
-        |b^k|^2 <= B |grad f(x^k)|^2 + C.
     sigma2, M : float
         E|n^k|^2 <= sigma2 + M |grad f(x^k)|^2.
-    smoothness : float
-        L.
     first_noise : float, optional
         E|n^0|^2, by default sigma2; 0 where the momentum starts from zero.
-
-    Returns
-    -------
-    ndarray
-        Of the shape of ``iterations``; infinite where bias and relative noise are too large for this step size.
-
-    Raises
-    ------
-    UserError
-        When the step size is larger than any with a bound.
+    others
+        `pmom_mpi.theory`, with what is returned and raised.
 
     Examples
     --------
@@ -85,22 +69,12 @@ def certificate(
     Parameters
     ----------
     values : ndarray, shape (K + 1,)
-        E f(x^0), ..., E f(x^K): means over runs.
+        Means over runs.
     biases, noises : ndarray, shape (K,)
         E|b^k|^2 and E|n^k|^2, means over runs. Where both come from R draws at each point, of which the mean is m and
         the unbiased estimate of the variance s2, they are |m - grad f|^2 - s2 / R and s2.
-    first_gradient : float, optional
-        |grad f(x^0)|^2, for a momentum that starts from zero; without it, v^0 = g^0.
-
-    Returns
-    -------
-    ndarray, shape (K,)
-        The bounds after 1, ..., K iterations.
-
-    Raises
-    ------
-    UserError
-        When the step size is larger than any with a bound.
+    others
+        `pmom_mpi.theory`, with what is returned and raised.
     """
     eps = _candidates(smoothness * step_size, beta)
     kappa = _kappa(eps, smoothness * step_size, beta)
@@ -121,12 +95,7 @@ def pl_bound(
 ) -> np.ndarray:  # fmt: skip
     """An upper bound of E f(x^K) - f* where |grad f|^2 >= 2 mu (f - f*), the best over c and eps for every K.
 
-    Parameters
-    ----------
-    pl : float
-        mu.
-    others
-        As for `bound`.
+    Parameters are those of `bound`.
 
     Raises
     ------

@@ -75,28 +75,7 @@ def bound(
 ) -> np.ndarray:  # fmt: skip
     """An upper bound of (1/K) sum_{k<K} |grad f(x^k)|^2 where |eta^k|^2 <= B |grad f(x^k)|^2 + C.
 
-    Parameters
-    ----------
-    iterations : int or ndarray
-        K.
-    gap : float
-        f(x^0) - f*, or anything larger.
-    first_bias : float
-        |eta^0|^2; |grad f(x^0)|^2 where the momentum starts from zero.
-    B, C : float
-        Of the affine bias; see `pmom_mpi.theory.bias`.
-    smoothness : float
-        L.
-
-    Returns
-    -------
-    ndarray
-        Of the shape of ``iterations``; infinite where the bias is too large for this step size.
-
-    Raises
-    ------
-    UserError
-        When the step size is larger than any with a bound.
+    Infinite where the bias is too large for this step size. Parameters and errors: `pmom_mpi.theory`.
     """
     eps = admissible_eps(smoothness * step_size, beta)
     K = np.asarray(iterations, float)
@@ -114,22 +93,10 @@ def certificate(
 
     Parameters
     ----------
-    values : ndarray, shape (K + 1,)
-        f(x^0), ..., f(x^K).
     biases : ndarray, shape (K,)
         |eta^k|^2.
-    first_gradient : float, optional
-        |grad f(x^0)|^2, for a momentum that starts from zero (``momentum.start: zero``); without it, v^0 = g^0.
-
-    Returns
-    -------
-    ndarray, shape (K,)
-        The bounds after 1, ..., K iterations.
-
-    Raises
-    ------
-    UserError
-        When the step size is larger than any with a bound.
+    others
+        `pmom_mpi.theory`, with what is returned and raised.
     """
     eps = admissible_eps(smoothness * step_size, beta)
     K = np.arange(1, len(biases) + 1)

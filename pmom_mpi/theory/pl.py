@@ -20,19 +20,7 @@ def bound(
 ) -> np.ndarray:  # fmt: skip
     """An upper bound of f(x^K) - f* where |eta^k|^2 <= B |grad f(x^k)|^2 + C, the best over c and eps for every K.
 
-    Parameters
-    ----------
-    iterations : int or ndarray
-        K.
-    gap, first_bias : float
-        f(x^0) - f* and |eta^0|^2; instead of the latter |grad f(x^0)|^2 where the momentum starts from zero.
-    smoothness, pl : float
-        L and mu.
-
-    Returns
-    -------
-    ndarray
-        Of the shape of ``iterations``.
+    Parameters are those of `pmom_mpi.theory`.
 
     Raises
     ------

@@ -110,14 +110,14 @@ class Runs:
 class Trial:
     """A random problem, bias, noise, beta and admissible step size, and what came of it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, sigma2: float | None = None) -> None:
         rng = np.random.default_rng(seed)
         self.f = (Quadratics(rng), Logistic(rng, 0.0), Logistic(rng, rng.uniform(0.01, 0.5)))[seed % 3]
         self.beta = beta = BETAS[seed // 3 % len(BETAS)]
         k, tau = int(rng.integers(1, self.f.dimension + 1)), rng.uniform(0.3, 3)
         source, alpha = seed // 15 % 4, k / self.f.dimension
         biased = (lambda g: g, top_k(k), clip(tau), normalize)[source]
-        self.sigma2 = float(rng.choice([0.01, 1.0, 10.0]))
+        self.sigma2 = float(rng.choice([0.01, 1.0, 10.0])) if sigma2 is None else sigma2
         limit = nonconvex.largest_step_size(self.f.smoothness, beta, 1 - alpha if source == 1 else 0.0)
         self.method = {"step_size": limit * rng.choice([1.0, 0.9, 0.3, 0.03]), "beta": beta}
         self.runs = Runs(self.f, biased, self.sigma2, rng=rng, **self.method)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -96,3 +98,46 @@ def test_all_of_every_minibatch_is_only_noise():
     """alpha = 1: what is left is the mean of n independent minibatches."""
     assert bias.contractive(alpha=1, zeta2=0, sigma2=1, nodes=10) == pytest.approx((0, 0.1))
     assert bias.contractive(alpha=1e-3, zeta2=0, sigma2=1, nodes=10).B < 1 - 0.5e-3
+
+
+@pytest.mark.parametrize("batches", [2, 3, 5])
+def test_what_is_left_of_an_epoch_is_biased(batches):
+    """All orders of the batches: the mean of what is left, given what was drawn. The last one is not random at all."""
+    errors = np.random.default_rng(0).standard_normal((batches, 3))
+    errors -= errors.mean(axis=0)
+    squares = np.zeros(batches)
+    orders = list(permutations(range(batches)))
+    for order in orders:
+        for t in range(batches):
+            squares[t] += (errors[list(order[t:])].mean(axis=0) ** 2).sum() / len(orders)
+    variance = (errors**2).sum(axis=1).mean()
+    assert squares.mean() == pytest.approx(bias.reshuffled(variance, batches))
+    assert squares[-1] == pytest.approx(variance) and squares[0] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 20])
+def test_a_cut_horizon_drops_the_tail(horizon):
+    """One state, two actions with rewards 1 and -1, P(1) = p: grad J is p (1 - p) 2 / (1 - discount), its cut exact."""
+    discount, p = 0.8, 0.5
+    step = 2 * p * (1 - p)  # E r_t score_t; scores of other steps have mean 0
+    dropped = step * sum(discount**t for t in range(horizon, 2000))
+    _, C = bias.cut_horizon(discount, largest_reward=1.0, largest_score=max(p, 1 - p), horizon=horizon)
+    assert dropped <= np.sqrt(C)
+    steps = np.arange(horizon, 2000)
+    assert np.sqrt(C) == pytest.approx(0.5 * ((steps + 1) * discount**steps).sum())
+
+
+def test_error_feedbacks_errors_sum_up_to_its_memory_which_stays_bounded_behind_a_contraction():
+    """EF14 around Top-1 of 4: |memory| <= s (|memory| + |g|), s = sqrt(1 - 1/4), so at most G s / (1 - s) for ever."""
+    rng = np.random.default_rng(0)
+    memory, total, G, s = np.zeros(4), np.zeros(4), 1.0, np.sqrt(0.75)
+    for _ in range(2000):
+        gradient = rng.standard_normal(4)
+        gradient *= G / np.linalg.norm(gradient)
+        asked = memory + gradient
+        sent = np.where(np.abs(asked) == np.abs(asked).max(), asked, 0)
+        total += sent - gradient
+        assert np.linalg.norm(asked - sent) <= s * (np.linalg.norm(memory) + G) * (1 + 1e-12)
+        memory = asked - sent
+        np.testing.assert_allclose(total, -memory, atol=1e-9)
+        assert np.linalg.norm(memory) <= G * s / (1 - s)

@@ -1,0 +1,30 @@
+"""The lecturer's figures, shrunk: measured floors are within what theory promises for them, and not far below."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import theory_figures
+
+
+def test_floors_of_compression_and_clipping_are_within_20_times_of_the_pl_bound():
+    for row, _, _ in theory_figures.decays(250, tight=False):
+        assert row.measured <= row.bound <= 20 * row.measured, row
+
+
+def test_the_floor_of_composite_gradients_falls_faster_than_the_samples_rise():
+    few, many = theory_figures.composite(400, (2, 8))
+    for row in (few, many):
+        assert row.measured <= 1.5 * row.bound and row.bound <= 20 * row.measured, row  # C is estimated from draws
+    assert many.measured < few.measured / 6
+
+
+@pytest.mark.parametrize("noisy", [True, False])
+def test_floors_are_within_the_bounds_for_each_beta(noisy):
+    for row in theory_figures.against_beta(60, (1.0, 0.5), noisy):
+        assert row.measured <= row.bound, row
