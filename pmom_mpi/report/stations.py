@@ -13,6 +13,7 @@ from pmom_mpi.analysis.summary import SERVER_STATIONS
 from pmom_mpi.words.report import STATIONS
 
 MOST_GROUPS = 16
+"""Settings of a campaign whose time is shown."""
 
 MOST_WORKERS = 12
 """More of them are told by the least busy, the median and the busiest."""
