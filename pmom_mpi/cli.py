@@ -28,6 +28,7 @@ from pmom_mpi.commands import (  # noqa: E402
     resuming,
     running,
     theory,
+    trace,
     watch,
 )
 from pmom_mpi.commands import compare as comparing  # noqa: E402
@@ -72,6 +73,6 @@ for command in (
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
     explain.explain, doctor.doctor, check_problem.check_problem, check_operator.check_operator, bias.bias,
     bench.bench, repair.repair, theory.theory, reporting.report,
-    watch.watch,
+    watch.watch, trace.trace,
 ):  # fmt: skip
     main.add_command(command)

@@ -38,14 +38,13 @@ def watch(place: str) -> None:
     from pmom_mpi.commands.screen import screen, waiting
 
     console, run = Console(), None
-    with contextlib.suppress(KeyboardInterrupt), _keys() as pressed:
-        with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-            while True:
-                run = _look(Path(place))
-                shown = screen(run, console.width, console.height) if run else waiting(place)
-                live.update(shown, refresh=True)
-                if (run and run.status not in ("running", "running or killed")) or pressed():
-                    break
+    live = Live(console=console, auto_refresh=False, screen=console.is_terminal)
+    with contextlib.suppress(KeyboardInterrupt), _keys() as pressed, live:
+        while True:
+            run = _look(Path(place))
+            live.update(screen(run, console.width, console.height) if run else waiting(place), refresh=True)
+            if (run and run.status not in ("running", "running or killed")) or pressed():
+                break
     if run is not None:
         console.print(screen(run, console.width, console.height))
 
