@@ -54,10 +54,11 @@ def _host(worker: int, hosts: list[str]) -> int:
 def _named(worker: int, hosts: list[str], many: bool) -> list[dict[str, Any]]:
     """What the lanes are called."""
     who = "server" if worker == SERVER else "worker"
-    lane = {"ph": "M", "pid": _host(worker, hosts), "tid": worker + 1}
+    host = _host(worker, hosts)
+    lane = {"ph": "M", "pid": host, "tid": worker + 1}
     place = f"rank {worker + 1}: {who}" if many else f"{who}, in one process"
     return [
-        lane | {"name": "process_name", "args": {"name": hosts[lane["pid"]]}},
-        lane | {"name": "thread_name", "args": {"name": place}},
-        lane | {"name": "thread_sort_index", "args": {"sort_index": worker + 1}},
+        {**lane, "name": "process_name", "args": {"name": hosts[host]}},
+        {**lane, "name": "thread_name", "args": {"name": place}},
+        {**lane, "name": "thread_sort_index", "args": {"sort_index": worker + 1}},
     ]

@@ -30,6 +30,5 @@ def trace(file: str, output: str) -> None:
     except OSError as error:
         raise UserError(f"-o {output}: cannot write the trace: {error.strerror}") from None
     count = sum(event["ph"] == "X" for event in found["traceEvents"])
-    click.echo(
-        f"{output}: {count} intervals; clocks agree within {found['otherData']['clocks_agree_within_seconds']:.1g} s"
-    )
+    accuracy = found["otherData"]["clocks_agree_within_seconds"]
+    click.echo(f"{output}: {count} intervals" + (f"; clocks agree within {accuracy:.1g} s" if accuracy else ""))

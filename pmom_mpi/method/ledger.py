@@ -63,7 +63,7 @@ class Ledger:
     traced : int
         In how many iterations, the first ones, it is kept when which rank did what.
     clocks : ndarray of float64, shape (workers, 2), optional
-        What turns the workers' clocks into this one (`pmom_mpi.transport.base.Ranks.clocks`), where something is traced.
+        From the workers' clocks to this one (`pmom_mpi.transport.base.Ranks.clocks`), where something is traced.
 
     Attributes
     ----------

@@ -260,9 +260,8 @@ def _server(
     patience = Patience(ranks.hosts, config.transport.deadline, lags)
     star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
-    ledger = Ledger(
-        setting.schema, append, config.record.nodes, 0 if clocks is None else config.record.trace_iterations, clocks
-    )
+    traced = 0 if clocks is None else config.record.trace_iterations
+    ledger = Ledger(setting.schema, append, config.record.nodes, traced, clocks)
     names = tuple(metric.name for metric in setting.schema.reported)
     method = Method(config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop")
     return Server(

@@ -159,7 +159,7 @@ STATIONS = ("evaluate", "gradient", "bias", "encode", "send")
 """What a worker's time is spent on, in the order of `Report.seconds`."""
 
 TRACED_A_NODE = 7
-"""Intervals of a node in an iteration: two buffers waited for, twice the exact gradient, gradient, bias, encode, send."""
+"""Intervals of a node in an iteration: waiting for a buffer, two of a diagnosis, gradient, bias, encode, send."""
 
 
 Row = dict[str, float]

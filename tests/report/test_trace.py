@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -48,7 +49,7 @@ def test_intervals_of_a_rank_follow_each_other_within_their_iterations(job):
         assert {event["args"].get("node", -1) for event in theirs} == {-1, *range(6)}
     for rank in range(3):
         mine = sorted((event for event in events if event["tid"] == rank), key=lambda event: event["ts"])
-        for first, second in zip(mine, mine[1:], strict=False):
+        for first, second in pairwise(mine):
             assert first["ts"] + first["dur"] <= second["ts"] + 1e-3  # microseconds, of rounding
     names = {event["args"]["name"] for event in found["traceEvents"] if event["name"] == "thread_name"}
     assert names == {"rank 0: server", "rank 1: worker", "rank 2: worker"}
