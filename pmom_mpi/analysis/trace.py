@@ -32,8 +32,7 @@ def chrome(run: Run) -> dict[str, Any]:
     hosts = str(run.provenance.get("hosts", "")).split(", ")
     first = found["start"].min()
     many = len(hosts) > 1
-    events = [_named(worker, hosts, many) for worker in range(SERVER, len(clocks))]
-    events = [event for pair in events for event in pair]
+    events = [lane for worker in range(SERVER, len(clocks)) for lane in _named(worker, hosts, many)]
     for iteration, worker, node, station, start, stop in found.tolist():
         about = {"iteration": iteration} | ({"node": node} if node >= 0 else {})
         events.append({

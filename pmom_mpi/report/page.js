@@ -102,7 +102,7 @@
       };
       const common = {stroke: ink, grid, ticks: grid, font: "12px system-ui,sans-serif", labelFont: "12px system-ui,sans-serif", labelSize: 20};
       const options = {
-        ...this.size, series, bands, legend: {show: false}, padding: [8, 10, 0, 0],
+        ...this.size, series, bands, legend: {show: false}, padding: [8, 18, 0, 0],
         cursor: {dataIdx: nearest, points: {show: (plot, at) => series[at]?.mean ? undefined : false, size: 7}, y: false, drag: {x: true, y: false}},
         scales: {x: {time: false}, y: {distr: this.log ? 3 : 1}},
         axes: [
