@@ -28,8 +28,11 @@ from pmom_mpi.commands import (  # noqa: E402
     resuming,
     running,
     theory,
+    trace,
+    watch,
 )
 from pmom_mpi.commands import compare as comparing  # noqa: E402
+from pmom_mpi.commands import report as reporting  # noqa: E402
 from pmom_mpi.commands import status as states  # noqa: E402
 from pmom_mpi.commands import submit as submitting  # noqa: E402
 from pmom_mpi.commands import sweep as sweeping  # noqa: E402
@@ -69,6 +72,7 @@ for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
     explain.explain, doctor.doctor, check_problem.check_problem, check_operator.check_operator, bias.bias,
-    bench.bench, repair.repair, theory.theory,
+    bench.bench, repair.repair, theory.theory, reporting.report,
+    watch.watch, trace.trace,
 ):  # fmt: skip
     main.add_command(command)

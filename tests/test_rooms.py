@@ -22,6 +22,7 @@ FLOORS = [
     {"config"},
     {"runtime", "analysis"},
     {"check", "measure", "campaign", "doctor"},
+    {"report"},
     {"commands"},
     {"cli"},
     {"__main__"},

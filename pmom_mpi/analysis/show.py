@@ -29,9 +29,9 @@ def show(run: Run, everything: bool = False, verdict: bool = False) -> list[Tabl
     verdict : bool
         Say whether the compression pays also where it does.
     """
-    parts: list[Table | str] = [_head(run), _results(run), _traffic(run), _server(run), _workers(run)]
+    parts: list[Table | str] = [_head(run), results_table(run), traffic_table(run), _server(run), _workers(run)]
     if run.events:
-        parts.append(_events(run))
+        parts.append(events_table(run))
     if run.iterations and (verdict or wasteful(payoff(run))):
         parts.append(sentence(payoff(run)))
     if everything:
@@ -109,7 +109,7 @@ def resumption(run: Run) -> str:
     return f"{command}  ({where}{f'; newer ones passed over: {len(passed)}' if passed else ''})"
 
 
-def _results(run: Run) -> Table:
+def results_table(run: Run) -> Table:
     rows = []
     for name, found in results(run).items():
         words = name if found["unit"] in ("1", "") else f"{name} [{found['unit']}]"
@@ -118,7 +118,7 @@ def _results(run: Run) -> Table:
     return Table("results", ("metric", "first", "last", "best"), tuple(rows))
 
 
-def _traffic(run: Run) -> Table:
+def traffic_table(run: Run) -> Table:
     found, rows, nodes = traffic(run), max(run.iterations, 1), run.nodes
     scale = 8 / rows / (int(run.facts.get("dimension", 0)) or 1)
     named = (
@@ -167,7 +167,7 @@ def _ms(seconds: float | None) -> str:
     return "" if seconds is None or math.isnan(seconds) else f"{1e3 * seconds:.3f}"
 
 
-def _events(run: Run) -> Table:
+def events_table(run: Run) -> Table:
     rows = tuple(
         (datetime.fromtimestamp(event.time, timezone.utc).isoformat(" ", "seconds").removesuffix("+00:00"),
          str(event.iteration), event.what, f"rank {event.rank} {event.host}".strip() if event.rank >= 0 else "")

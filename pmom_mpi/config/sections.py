@@ -64,10 +64,16 @@ class Record:
         At most so long after an iteration a reader sees its row.
     nodes : bool
         Also one value a node and iteration of everything that is measured on nodes (/nodes).
+    trace : bool
+        Also when every rank did what, for `pmom trace`.
+    trace_iterations : int
+        In how many iterations, from the first.
     """
 
     flush_seconds: Annotated[float, Field(ge=0)] = 1.0
     nodes: bool = False
+    trace: bool = False
+    trace_iterations: Annotated[int, Field(ge=1)] = 100
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from pmom_mpi.words.report import STATIONS, Entry, Metric, Report, Row, Schema
+from pmom_mpi.words.trace import SERVER, TRACED
 
 SERVER_STATIONS = {
     "broadcast": "packing and broadcasting x^k",
@@ -59,6 +60,10 @@ class Ledger:
         Takes each entry as soon as it is complete.
     each_node : bool
         Whether every node's values are kept.
+    traced : int
+        In how many iterations, the first ones, it is kept when which rank did what.
+    clocks : ndarray of float64, shape (workers, 2), optional
+        From the workers' clocks to this one (`pmom_mpi.transport.base.Ranks.clocks`), where something is traced.
 
     Attributes
     ----------
@@ -66,7 +71,15 @@ class Ledger:
         Of the iteration that goes on, or went on last.
     """
 
-    def __init__(self, schema: Schema, append: Callable[[Entry], None], each_node: bool) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        append: Callable[[Entry], None],
+        each_node: bool,
+        traced: int = 0,
+        clocks: np.ndarray | None = None,
+    ) -> None:
+        self._left, self._tracing, self._clocks = traced, False, clocks
         self._names = tuple(metric.name for metric in schema.reported)
         self._append = append
         self._each_node = each_node
@@ -76,14 +89,26 @@ class Ledger:
     def begin(self, iteration: int) -> None:
         """An iteration begins: its entry is opened, and the one before waits for `complete`."""
         self._pending, self.entry = self.entry, Entry({"iteration": iteration})
+        self._tracing, self._left = self._left > 0, self._left - 1
         self._last = perf_counter()
 
-    def lap(self, station: str) -> None:
-        """The time since the last lap, or since the iteration began, was the server's for this station."""
+    def lap(self, station: str, node: int = -1) -> None:
+        """The time since the last lap, or since the iteration began, was the server's for this station (and node)."""
         row, now = self.entry.row, perf_counter()
         for name in (f"time_{station}", "time_total"):
             row[name] = row.get(name, 0.0) + now - self._last
+        if self._tracing:
+            told = int(row["iteration"]), SERVER, node, TRACED.index(station), self._last, now
+            self.entry.intervals.append(told)
         self._last = now
+
+    def _trace(self, report: Report, clocks: np.ndarray) -> None:
+        """When workers did what, on this clock."""
+        iteration = int(self.entry.row["iteration"])
+        for worker, (rows, (ahead, _)) in enumerate(zip(report.intervals, clocks, strict=True)):
+            for station, node, start, stop in rows[rows[:, 0] >= 0].tolist():
+                told = iteration, worker, int(node), int(station), start + ahead, stop + ahead
+                self.entry.intervals.append(told)
 
     def note(self, report: Report, bits: np.ndarray) -> None:
         """What the nodes reported, and the lengths of their payloads (int64, shape (nodes,))."""
@@ -93,6 +118,8 @@ class Ledger:
         for name, seconds in zip(STATIONS, report.seconds.max(axis=0).tolist(), strict=True):
             entry.row[f"time_{name}"] = seconds
         entry.workers = dict(zip(STATIONS, report.seconds.T.copy(), strict=True))
+        if self._tracing and self._clocks is not None:
+            self._trace(report, self._clocks)
         if self._each_node:
             entry.nodes = dict(zip(self._names, values.T, strict=True)) | {UPLINK.name: bits}
 

@@ -230,7 +230,7 @@ class Server:
             else:
                 self._aggregate.add(payload)
                 bits[node] = 8 * payload.size
-            self._ledger.lap("decode")
+            self._ledger.lap("decode", node)
         return bits
 
     def _away(self) -> bool:

@@ -76,6 +76,7 @@ class Worker:
         self._turns = hosting.turns_of(worker)
         self._chunks = hosting.chunks_of(worker)
         self._seconds = report.seconds[worker]
+        self._intervals, self._known = report.intervals[worker], 0
         self._problem = problem
         self._stateful = problem if isinstance(problem, Stateful) else None
         self._pipeline = pipeline
@@ -98,11 +99,12 @@ class Worker:
         """Evaluate and compute as ordered; yield the hosted nodes' payloads in their turns."""
         x = self._downlink.unpack(model)
         self._seconds[:] = 0.0
+        self._intervals[:, 0], self._known = -1, 0
         clock = perf_counter()
         for errand in self._errands:
             if order.task & errand.task:
                 errand.work(x, self._chunks, self.report)
-        self._seconds[EVALUATE] = perf_counter() - clock
+        self._spend(EVALUATE, -1, clock, perf_counter())
         if order.task & Task.GRADIENT:
             self._diagnosing = bool(order.task & Task.DIAGNOSE)
             for node in self._turns:
@@ -110,11 +112,18 @@ class Worker:
                     yield from self._diagnosed(self._exactly, order, x, node, buffer)
                 began = perf_counter()
                 out = buffer()
-                waited = perf_counter() - began
+                self._spend(SEND, node, began, perf_counter())
                 size = self.payload(x, node, order.iteration, out)
                 sent = perf_counter()
                 yield out[:size]
-                self._seconds[SEND] += perf_counter() - sent + waited
+                self._spend(SEND, node, sent, perf_counter())
+
+    def _spend(self, station: int, node: int, start: float, stop: float) -> None:
+        """This stretch of time went to a station."""
+        self._seconds[station] += stop - start
+        if self._known < len(self._intervals):  # there are none in a run that is not traced
+            self._intervals[self._known] = station, node, start, stop
+            self._known += 1
 
     def _diagnosed(
         self, exactly: Exactly, order: Order, x: np.ndarray, node: int, buffer: Callable[[], np.ndarray]
@@ -123,13 +132,13 @@ class Worker:
         out = buffer()
         began = perf_counter()
         size = exactly.payload(x, node, out)
-        self._seconds[EVALUATE] += perf_counter() - began
+        self._spend(EVALUATE, node, began, perf_counter())
         yield out[:size]
         if order.task & Task.REPEAT:
             out = buffer()
             began = perf_counter()
             size = exactly.repeat(x, node, order.iteration, out)
-            self._seconds[EVALUATE] += perf_counter() - began
+            self._spend(EVALUATE, node, began, perf_counter())
             yield out[:size]
 
     def payload(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> int:
@@ -146,7 +155,7 @@ class Worker:
         encoded = perf_counter()
         if self._stateful is not None:
             self.report.shares[node] = self._stateful.share
-        self._seconds[GRADIENT] += made - began
-        self._seconds[BIAS] += biased - made
-        self._seconds[ENCODE] += encoded - biased
+        self._spend(GRADIENT, node, began, made)
+        self._spend(BIAS, node, made, biased)
+        self._spend(ENCODE, node, biased, encoded)
         return size

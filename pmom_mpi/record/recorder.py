@@ -19,11 +19,12 @@ import h5py
 import numpy as np
 
 from pmom_mpi import __version__
-from pmom_mpi.record import datasets, events
+from pmom_mpi.record import datasets, events, trace
 from pmom_mpi.record.datasets import DataSets
 from pmom_mpi.record.repair import hold, is_being_written, repair
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric
+from pmom_mpi.words.trace import Interval
 
 FORMAT_VERSION = 2
 WIDE = ("nodes", "workers")
@@ -60,6 +61,8 @@ class Recorder:
         The data sets of /nodes and /workers, shape (iterations, nodes) and (iterations, workers).
     nodes, workers : int
         n and the number of workers, for these.
+    clocks : ndarray of float64, shape (workers, 2), optional
+        Where the run is traced (`pmom_mpi.record.trace`).
 
     Raises
     ------
@@ -82,6 +85,7 @@ class Recorder:
         nodes: int = 0,
         worker_metrics: Sequence[Metric] = (),
         workers: int = 0,
+        clocks: np.ndarray | None = None,
     ) -> None:
         path = Path(path)
         _check_replaceable(path, overwrite)
@@ -100,12 +104,20 @@ class Recorder:
                             datasets.make(file, group, wide, width)
                     datasets.scale(file, nodes, workers)
                     events.make(file)
+                    if clocks is not None:
+                        trace.begin(file, clocks)
                     file.create_dataset("final/x", (dimension,), dtype, fillvalue=np.nan)
                     self._begin(path, file, partial, flush_seconds)
 
     @classmethod
     def reopen(
-        cls, path: str | Path, rows: int, config_text: str | None = None, flush_seconds: float = 1.0, workers: int = 0
+        cls,
+        path: str | Path,
+        rows: int,
+        config_text: str | None = None,
+        flush_seconds: float = 1.0,
+        workers: int = 0,
+        clocks: np.ndarray | None = None,
     ) -> Recorder:
         """Go on with the file of a run that has ended or was killed: its first ``rows`` rows stay, the rest goes.
 
@@ -131,6 +143,8 @@ class Recorder:
                 if config_text is not None:
                     file.attrs["config"] = config_text
                 datasets.widen(file, workers)
+                if clocks is not None:
+                    trace.begin(file, clocks)
                 made._begin(path, file, partial, flush_seconds)
         return made
 
@@ -144,6 +158,7 @@ class Recorder:
         self._written = len(self._metrics)
         self._flushed = time.monotonic()
         self._failed = False
+        self._intervals: list[Interval] = []
         file.swmr_mode = True
         self._held: BinaryIO = partial.open("rb")
         hold(self._held.fileno())
@@ -153,6 +168,7 @@ class Recorder:
         row: Mapping[str, float],
         nodes: Mapping[str, np.ndarray] | None = None,
         workers: Mapping[str, np.ndarray] | None = None,
+        intervals: Sequence[Interval] = (),
     ) -> None:
         """Keep a complete row; what it lacks becomes NaN (or 0 where there is none).
 
@@ -162,8 +178,11 @@ class Recorder:
         nodes, workers : dict of str to ndarray, shape (nodes,) and (workers,)
             The iteration's values of every node and worker, copied; only those named in ``node_metrics`` and
             ``worker_metrics`` are kept.
+        intervals : sequence of Interval
+            Of a run that is traced.
         """
         self._metrics.keep(row)
+        self._intervals += intervals
         for group, values in (("nodes", nodes), ("workers", workers)):
             if group in self._wide:  # their arrays may be used again for the next row
                 self._wide[group].keep({name: np.array(value) for name, value in (values or {}).items()})
@@ -196,9 +215,11 @@ class Recorder:
             self._metrics.write(self._written, others)
             for wide in self._wide.values():
                 wide.write(self._written, wide.names)
+            trace.append(self._file, self._intervals)
             self._file.flush()  # of the file, not of each data set: the superblock's end of the file moves along
             self._metrics.write(self._written, [first])
             self._file.flush()
+        self._intervals = []
         for wide in self._wide.values():
             wide.forget()
         self._written += self._metrics.forget()
@@ -213,7 +234,8 @@ class Recorder:
         except UserError:
             self._failed = True
             handles = [*self._metrics, *(dataset for wide in self._wide.values() for dataset in wide)]
-            for handle in (*handles, *self._file["events"].values()):
+            traced = [self._file["trace"]] if "trace" in self._file else []
+            for handle in (*handles, *traced, *self._file["events"].values()):
                 handle.id.locked = True
             raise
 

@@ -32,6 +32,7 @@ from pmom_mpi.runtime.warm_up import warm_up
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.patience import Patience
+from pmom_mpi.transport.placement import cores_available
 from pmom_mpi.transport.signals import Interrupted, Signals
 from pmom_mpi.words.errors import blame
 from pmom_mpi.words.report import Entry, Row
@@ -157,14 +158,17 @@ def _run(begin: Callable[[], Beginning], watcher: Watcher | None) -> Result:
         agree(ranks, lambda: _restore(ranks, host, beginning.checkpoint))
         seconds = {"setup_seconds": perf_counter() - began - warm_up_seconds, "warm_up_seconds": warm_up_seconds}
         link = ranks.link_speed()
-        recorder = agree(ranks, lambda: _recorder(ranks, setting, link, seconds, beginning) if ranks.serves else None)
+        clocks = ranks.clocks() if setting.config.record.trace else None
+        recorder = agree(
+            ranks, lambda: _recorder(ranks, setting, link, seconds, beginning, clocks) if ranks.serves else None
+        )
         ended = None
         if recorder is None:
             ranks.serve(host, setting.hosting, setting.capacity)
         else:
             if watcher is not None:
                 watcher.ready(warm_up_seconds)
-            ended = _serve(ranks, setting, host, recorder, beginning.checkpoint, watcher)
+            ended = _serve(ranks, setting, host, recorder, beginning.checkpoint, watcher, clocks)
         result = ranks.share(ended)
         ranks.close()
     return result if ranks.serves else Result(result.status, result.exit_code, result.path, None)
@@ -189,14 +193,20 @@ def _restore(ranks: Ranks, host: Worker, start: Path | None) -> None:
 
 
 def _serve(
-    ranks: Ranks, setting: Setting, host: Worker, recorder: Recorder, start: Path | None, watcher: Watcher | None
+    ranks: Ranks,
+    setting: Setting,
+    host: Worker,
+    recorder: Recorder,
+    start: Path | None,
+    watcher: Watcher | None,
+    clocks: np.ndarray | None,
 ) -> Result:
     """The server's whole run: however it ends, the run file is completed."""
     server, message = None, ""
     saving = Saving(setting.config.checkpoint, recorder, bool(host.memory(0)))
     try:
         with Signals() as signals:
-            server = _server(ranks, setting, host, recorder, saving, watcher, signals)
+            server = _server(ranks, setting, host, recorder, saving, watcher, signals, clocks)
             if start is not None:
                 with usable(start):
                     server.resume(Checkpoint(start).snapshot())
@@ -230,12 +240,12 @@ def _serve(
 
 def _server(
     ranks: Ranks, setting: Setting, host: Worker, recorder: Recorder, saving: Saving, watcher: Watcher | None,
-    signals: Signals,
+    signals: Signals, clocks: np.ndarray | None,
 ) -> Server:  # fmt: skip
     config, problem, pipeline = setting.config, setting.problem, setting.pipeline
 
     def append(entry: Entry) -> None:
-        recorder.append(entry.row, entry.nodes, entry.workers)
+        recorder.append(entry.row, entry.nodes, entry.workers, entry.intervals)
         if watcher is not None:
             watcher.row(entry.row)
 
@@ -250,7 +260,8 @@ def _server(
     patience = Patience(ranks.hosts, config.transport.deadline, lags)
     star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
     aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
-    ledger = Ledger(setting.schema, append, config.record.nodes)
+    traced = 0 if clocks is None else config.record.trace_iterations
+    ledger = Ledger(setting.schema, append, config.record.nodes, traced, clocks)
     names = tuple(metric.name for metric in setting.schema.reported)
     method = Method(config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop")
     return Server(
@@ -266,14 +277,17 @@ def _constants(problem: Problem) -> dict[str, float | None]:
     return {"smoothness": problem.smoothness, "pl_constant": problem.pl_constant, "minimum": problem.minimum}
 
 
-def _recorder(ranks: Ranks, setting: Setting, link: float, seconds: dict[str, float], beginning: Beginning) -> Recorder:
+def _recorder(
+    ranks: Ranks, setting: Setting, link: float, seconds: dict[str, float], beginning: Beginning,
+    clocks: np.ndarray | None,
+) -> Recorder:  # fmt: skip
     """The run file, open for the first row."""
     config, problem, hosting = setting.config, setting.problem, setting.hosting
     text = configs.to_yaml(setting.source.raw)
     if beginning.checkpoint is not None:
         with usable(beginning.checkpoint):
             first = Checkpoint(beginning.checkpoint).iteration
-        recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers)
+        recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers, clocks)
         clear(recorder.path, above=first)
         recorder.event(first, f"resumed on {ranks.size} ranks", ranks.rank, ranks.hosts[ranks.rank])
         return recorder
@@ -283,6 +297,7 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, seconds: dict[str, fl
     facts: dict[str, int | float | np.ndarray] = {
         "dimension": problem.layout.dimension,
         "ranks": ranks.size,
+        "cores": len(cores_available()),
         "nodes": config.nodes,
         "nodes_per_worker": np.array([len(hosting.nodes_of(worker)) for worker in range(ranks.workers)]),
         "link_bytes_per_second": link,
@@ -307,6 +322,7 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, seconds: dict[str, fl
             nodes=config.nodes,
             worker_metrics=worker_columns() if ranks.workers > 1 else (),
             workers=ranks.workers,
+            clocks=clocks,
         )
     clear(recorder.path)
     return recorder

@@ -145,6 +145,7 @@ class Setting:
         point = "w" if self.config.downlink else "x"
         diagnosed = diagnosis.columns(point, self.config.diagnostics.repeats) if self.config.diagnostics.every else ()
         schema = Schema(problem.metrics, self.pipeline.statistics, problem.evaluation, share, point, diagnosed)
+        schema = replace(schema, traced=self.config.record.trace)
         return replace(self, schema=schema)
 
     def errands(self) -> tuple[Evaluation, ...]:

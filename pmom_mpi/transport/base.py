@@ -126,6 +126,12 @@ class Ranks(Protocol):
     def link_speed(self) -> float:
         """Bytes a second from a worker to the server; NaN without a link."""
 
+    def clocks(self) -> np.ndarray:
+        """What to add to each worker's `time.perf_counter` to get the server's, and how wrong that may be.
+
+        float64, shape (workers, 2), in seconds. On one host there is one clock, and both are 0.
+        """
+
     def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals, patience: Patience) -> Star:
         """The server's side of the star. ``capacity`` is the size of the largest payload."""
 

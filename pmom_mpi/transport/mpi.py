@@ -21,6 +21,7 @@ from pmom_mpi.words.nodes import Hosting
 T = TypeVar("T")
 
 LINK_BYTES, LINK_MESSAGES = 1 << 22, 5
+CLOCK_MESSAGES = 100
 GRACE_SECONDS = 5.0
 """How long a failing worker waits for the server to note its failure before it ends the job by itself."""
 
@@ -70,6 +71,28 @@ class MpiRanks:
             self.comm.Recv([data, MPI.BYTE], source=last, tag=LINK)
             best = max(best, data.size / (time.perf_counter() - began))
         return self.share(best)
+
+    def clocks(self) -> np.ndarray:
+        """Of many exchanges the one that came back first: the answer was given in the middle of it, or nearly so."""
+        found, data = np.zeros((self.workers, 2)), np.zeros(1)
+        for rank in range(1, self.size):
+            if self.hosts[rank] == self.hosts[SERVER] or self.rank not in (SERVER, rank):
+                continue
+            best = np.inf
+            for _ in range(CLOCK_MESSAGES):
+                if self.rank == rank:
+                    self.comm.Recv(data, source=SERVER, tag=LINK)
+                    data[0] = time.perf_counter()
+                    self.comm.Send(data, dest=SERVER, tag=LINK)
+                    continue
+                began = time.perf_counter()
+                self.comm.Send(data, dest=rank, tag=LINK)
+                self.comm.Recv(data, source=rank, tag=LINK)
+                ended = time.perf_counter()
+                if ended - began < best:
+                    best = ended - began
+                    found[rank - 1] = (began + ended) / 2 - data[0], best / 2
+        return self.share(found)
 
     def star(self, host: NodeHost, hosting: Hosting, capacity: int, signals: Signals, patience: Patience) -> MpiStar:
         """The server hosts no node; the workers' reports and memories are taken in those of ``host``."""

@@ -72,6 +72,8 @@ class Schema:
         Where the nodes are: ``"x"``, or ``"w"`` with a compressed downlink.
     diagnosis : tuple of Metric
         What the server finds where it has the exact gradient.
+    traced : bool
+        Whether workers also tell when they did what.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class Schema:
     share: int = 0
     point: str = "x"
     diagnosis: tuple[Metric, ...] = ()
+    traced: bool = False
 
     @property
     def trained(self) -> tuple[Metric, ...]:
@@ -155,6 +158,9 @@ def told(columns: Iterable[Metric]) -> tuple[Metric, ...]:
 STATIONS = ("evaluate", "gradient", "bias", "encode", "send")
 """What a worker's time is spent on, in the order of `Report.seconds`."""
 
+TRACED_A_NODE = 7
+"""Intervals of a node in an iteration: waiting for a buffer, two of a diagnosis, gradient, bias, encode, send."""
+
 
 Row = dict[str, float]
 """An iteration's values by the names of their metrics."""
@@ -174,6 +180,8 @@ class Entry:
     row: Row = field(default_factory=dict)
     nodes: NodeRow = field(default_factory=dict)
     workers: WorkerRow = field(default_factory=dict)
+    intervals: list[tuple[int, int, int, int, float, float]] = field(default_factory=list)
+    """`pmom_mpi.words.trace.Interval`s, in a run that is traced."""
 
 
 @dataclass
@@ -193,6 +201,9 @@ class Report:
         Time spent by each worker in each of `STATIONS`.
     diagnosis : ndarray of float64, shape (nodes, 4), or (nodes, 0) in a run without
         What each node says of its exact gradient (`pmom_mpi.method.diagnosis`), after an order to diagnose.
+    intervals : ndarray of float64, shape (workers, m, 4), or (workers, 0, 4) in a run that is not traced
+        Of each stretch of a worker's time the station, the node (-1: none), start and stop on the worker's clock; the
+        station is -1 from where on there are no more.
     """
 
     metrics: np.ndarray
@@ -202,11 +213,12 @@ class Report:
     weights: np.ndarray
     seconds: np.ndarray
     diagnosis: np.ndarray
+    intervals: np.ndarray
 
     @classmethod
     def blank(cls, schema: Schema, hosting: Hosting) -> Report:
         """Room for every node, every chunk of the evaluation and every worker."""
-        nodes, chunks = hosting.nodes, hosting.chunks
+        nodes, chunks, most = hosting.nodes, hosting.chunks, len(hosting.nodes_of(0))
         return cls(
             metrics=np.zeros((nodes, len(schema.metrics))),
             statistics=np.zeros((nodes, len(schema.statistics))),
@@ -215,12 +227,13 @@ class Report:
             weights=np.zeros(chunks),
             seconds=np.zeros((hosting.workers, len(STATIONS))),
             diagnosis=np.zeros((nodes, 4 if schema.diagnosis else 0)),
+            intervals=np.full((hosting.workers, 1 + TRACED_A_NODE * most if schema.traced else 0, 4), -1.0),
         )
 
     @property
     def bits(self) -> int:
         """How many bits of telemetry an iteration's nodes and workers send, the evaluation's left out."""
-        parts = self.metrics, self.statistics, self.shares, self.seconds, self.diagnosis
+        parts = self.metrics, self.statistics, self.shares, self.seconds, self.diagnosis, self.intervals
         return 8 * sum(part.nbytes for part in parts)
 
     def pack(self, hosting: Hosting, worker: int) -> np.ndarray:
@@ -242,4 +255,4 @@ class Report:
         nodes, chunks = hosting.nodes_of(worker), hosting.chunks_of(worker)
         of_nodes = [array[nodes.start : nodes.stop] for array in self._of_nodes()]
         of_chunks = [array[chunks.start : chunks.stop] for array in (self.sums, self.weights)]
-        return [*of_nodes, *of_chunks, self.seconds[worker]]
+        return [*of_nodes, *of_chunks, self.seconds[worker], self.intervals[worker]]

@@ -1,0 +1,1 @@
+"""Run files as one self-contained web page."""
