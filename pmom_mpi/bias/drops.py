@@ -1,4 +1,4 @@
-"""What each stage of a pipeline does to what it is given, measured: |Q(v) - v|^2 / |v|^2 by the values that are sent."""
+"""What each stage of a pipeline does to what it is given: |Q(v) - v|^2 / |v|^2 by the values that are sent."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_the_file_says_at_which_point(tmp_path):
 def test_a_run_that_goes_on_says_what_one_that_never_stopped_says(tmp_path):
     raw = config("mlp", str(tmp_path / "whole.h5"), diagnostics={"every": 2}, iterations=9)
     run(raw)
-    run(raw | {"output": str(tmp_path / "parts.h5"), "iterations": 5})
+    run(raw | {"output": str(tmp_path / "parts.h5"), "iterations": 5, "checkpoint": {"every": 5}})
     resume(tmp_path / "parts.h5", extend=9)
     whole, parts = metrics(tmp_path / "whole.h5"), metrics(tmp_path / "parts.h5")
     for name in NAMES:

@@ -10,6 +10,7 @@ from pmom_mpi.kernels.distinct import distinct
 from pmom_mpi.problems.maml import Samples
 from pmom_mpi.problems.maml_classes import MAMLClasses
 from pmom_mpi.problems.maml_sines import MAMLSines
+from pmom_mpi.runtime import setting
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.registry import construct
 from pmom_mpi.words.streams import Stream, generator
@@ -309,10 +310,10 @@ def test_the_gradient_of_a_diagnosis_is_that_of_its_value():
         "problem": {"kind": "maml_sines", "hidden": [4], "activation": "tanh", "tasks": 50, "inner_steps": 2},
     }  # fmt: skip
     other = raw | {"problem": raw["problem"] | {"estimate": "first_order"}}
-    problem, x = ready(raw).problem, ready(raw).problem.initial_point()
+    problem, x = setting.ready(raw).problem, setting.ready(raw).problem.initial_point()
     found, again, unused = np.empty((3, x.size))
     value = problem.full_gradient(x, 1, found)
-    assert ready(other).problem.full_gradient(x, 1, again) == value and np.array_equal(found, again)
+    assert setting.ready(other).problem.full_gradient(x, 1, again) == value and np.array_equal(found, again)
     way = np.linspace(-1, 1, x.size)
     ahead, behind = (problem.full_gradient(x + sign * 1e-5 * way, 1, unused) for sign in (1, -1))
     assert found @ way == pytest.approx((ahead - behind) / 2e-5, rel=1e-5)
