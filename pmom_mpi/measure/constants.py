@@ -1,4 +1,4 @@
-"""L along a run: the largest |eigenvalue| of the Hessian by Lanczos' method on differences of gradients, an estimate."""
+"""L at a point: the largest |eigenvalue| of the Hessian, estimated by Lanczos' method on differences of gradients."""
 
 from __future__ import annotations
 
