@@ -14,6 +14,7 @@ import click  # noqa: E402
 from pmom_mpi import __version__  # noqa: E402
 from pmom_mpi.cluster.environment import launcher  # noqa: E402
 from pmom_mpi.commands import (  # noqa: E402
+    advise,
     bench,
     bias,
     check_operator,
@@ -72,7 +73,6 @@ for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
     explain.explain, doctor.doctor, check_problem.check_problem, check_operator.check_operator, bias.bias,
-    bench.bench, repair.repair, theory.theory, reporting.report,
-    watch.watch, trace.trace,
+    bench.bench, repair.repair, theory.theory, reporting.report, watch.watch, trace.trace, advise.advise,
 ):  # fmt: skip
     main.add_command(command)

@@ -11,7 +11,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.style import COLORS, dress, panels
 from pmom_mpi.analysis.tables import Table
-from pmom_mpi.method.momentum import EMA, SGD
+from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
 from pmom_mpi.method.schedules import Constant
 from pmom_mpi.theory.live import Diagnosed, Promise
 from pmom_mpi.words.errors import UserError
@@ -34,7 +34,9 @@ def diagnosed(run: Run, smoothness: float | None = None) -> Diagnosed:
     config = configs.from_raw(run.config, str(run.path))
     rule, schedule = config.momentum, config.step_size
     constant = isinstance(schedule, Constant) and schedule.warm_up == 0 and not config.downlink
-    beta = rule.beta if isinstance(rule, EMA) else 1.0 if isinstance(rule, SGD) else None
+    beta, scale = rule.beta if isinstance(rule, EMA) else 1.0 if isinstance(rule, SGD) else None, 1.0
+    if isinstance(rule, HeavyBall):  # the steps of ema with start: zero
+        beta, scale = 1 - rule.beta, 1 / (1 - rule.beta)
 
     def fact(name: str) -> float | None:
         found = run.facts.get(f"problem_{name}")
@@ -50,13 +52,14 @@ def diagnosed(run: Run, smoothness: float | None = None) -> Diagnosed:
         bias=column("bias"),
         error=column("error"),
         momentum=column("momentum"),
-        step_size=schedule.value if constant else None,
+        step_size=scale * schedule.value if constant else None,
         beta=beta,
-        from_zero=isinstance(rule, EMA) and rule.start == "zero",
+        from_zero=isinstance(rule, HeavyBall) or (isinstance(rule, EMA) and rule.start == "zero"),
         smoothness=fact("smoothness") if smoothness is None else smoothness,
         pl=fact("pl_constant"),
         minimum=fact("minimum"),
         mean_bias=column("mean_bias") if "diag_mean_bias" in run.metrics else None,
+        secants=column("smoothness") if "diag_smoothness" in run.metrics else None,
         noise=column("noise") if "diag_noise" in run.metrics else None,
         rounding=1e-6 if config.dtype == "float32" else 1e-13,
     )
@@ -75,6 +78,11 @@ def tables(run: Run, found: Diagnosed, promise: Promise) -> list[Table]:
         ("largest minibatch variance", _largest(run, "variance")),
         ("largest heterogeneity zeta^2", _largest(run, "heterogeneity")),
     ]
+    for name, metric in run.described.items():
+        if name.startswith(("diag_stage_", "diag_memory_")):
+            rows.append(
+                (metric.description.partition(", at ")[0], f"{_mean(run, name)}, largest {_largest(run, name[5:])}")
+            )
     if found.mean_bias is not None and found.noise is not None:
         rows.append(("mean bias |E eta|^2, noise: means", f"{found.mean_bias.mean():.4g}, {found.noise.mean():.4g}"))
         rows.append(("bound, noise apart", _last(promise.apart)))
@@ -145,3 +153,7 @@ def _last(values: np.ndarray | None) -> str:
 
 def _largest(run: Run, name: str) -> str:
     return _number(float(np.nanmax(run.metrics[f"diag_{name}"])))
+
+
+def _mean(run: Run, name: str) -> str:
+    return "mean " + _number(float(np.nanmean(run.metrics[name])))

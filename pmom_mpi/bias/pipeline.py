@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from pmom_mpi.bias.base import UPLINK, Feedback, Numbers, Quantizer, Sparsifier, Stage, Step, Transform, sparsifier_of
+from pmom_mpi.bias.drops import Drops
 from pmom_mpi.bias.order import checked
 from pmom_mpi.wire import codec
 from pmom_mpi.wire.message import Everything, Message
@@ -65,14 +66,19 @@ class Pipeline:
         """Whether what is sent is the gradient itself, changed in place at most."""
         self._where = where
         self._layout = layout
+        self.dimension = layout.dimension
         self._seed = seed
         self.samples = samples
         self._turns = _turns(self.stages)
         self._scratch: list[Memory] = [{} for _ in self.stages]
         self._memories: dict[int, list[Memory]] = {}
 
-    def apply(self, gradient: np.ndarray, node: int, iteration: int) -> tuple[Message, Numbers]:
+    def apply(
+        self, gradient: np.ndarray, node: int, iteration: int, drops: Drops | None = None
+    ) -> tuple[Message, Numbers]:
         """Bias ``gradient`` (shape (d,), changed in place) and say what is sent for it.
+
+        Where ``drops`` is given, it measures what each stage does.
 
         Returns
         -------
@@ -87,7 +93,9 @@ class Pipeline:
             for memory, scratch, turn in zip(self.memory(node), self._scratch, self._turns, strict=True)
         ]
         found: list[Numbers] = [(np.nan,) * len(stage.statistics) for stage in self.stages]
-        message = self._from(0, gradient, steps, found)
+        if drops is not None:
+            drops.begin()
+        message = self._from(0, gradient, steps, found, drops)
         return message, tuple(value for values in found for value in values)
 
     def combine(self, mean: np.ndarray) -> None:
@@ -112,6 +120,11 @@ class Pipeline:
         if sparsifier is not None:
             return codec.frame(sparsifier.max_size(self._layout, self.dtype))
         return codec.frame(Raw.max_size(dimension, self.dtype))
+
+    def blank(self) -> list[dict[str, tuple[tuple[int, ...], np.dtype]]]:
+        """Shapes and types of what each stage remembers of a node, by its names."""
+        memories = (stage.init(self._layout, self.dtype) for stage in self.stages)
+        return [{name: (array.shape, array.dtype) for name, array in memory.items()} for memory in memories]
 
     def memory(self, node: int) -> list[Memory]:
         """What each stage remembers of a node; made before its first iteration, or restored."""
@@ -144,15 +157,21 @@ class Pipeline:
         """Remember nothing of any node, as before the first iteration."""
         self._memories.clear()
 
-    def _from(self, start: int, vector: np.ndarray, steps: list[Step], found: list[Numbers]) -> Message:
+    def _from(
+        self, start: int, vector: np.ndarray, steps: list[Step], found: list[Numbers], drops: Drops | None
+    ) -> Message:
         """The message for ``vector`` after the stages from ``start`` on."""
         message = None
         for place in range(start, len(self.stages)):
             stage, step = self.stages[place], steps[place]
+            if drops is not None:
+                drops.before(vector, message)
             if isinstance(stage, Transform):
                 found[place] = stage.apply(vector, step)
             elif isinstance(stage, Feedback):
-                message, found[place] = stage.around(vector, step, partial(self._inside, place + 1, steps, found))
+                message, found[place] = stage.around(
+                    vector, step, partial(self._inside, place + 1, steps, found, drops)
+                )
                 return message
             elif isinstance(stage, Sparsifier):
                 message, found[place] = stage.compress(vector, step)
@@ -160,15 +179,19 @@ class Pipeline:
                 values, found[place] = stage.quantize(vector if message is None else _raw(message), step)
                 support = Everything() if message is None else message.support
                 message = Message(vector.size, support, values)
+            if drops is not None:
+                drops.after(place, vector, message)
         return message if message is not None else Message(vector.size, Everything(), Raw(vector))
 
-    def _inside(self, start: int, steps: list[Step], found: list[Numbers], vector: np.ndarray) -> Message:
+    def _inside(
+        self, start: int, steps: list[Step], found: list[Numbers], drops: Drops | None, vector: np.ndarray
+    ) -> Message:
         """As `_from`, but leaves ``vector`` as it was: a feedback stage still needs it."""
         if start < len(self.stages) and isinstance(self.stages[start], Transform):
             copy = steps[start].buffer("inside", vector.size, vector.dtype)
             copy[:] = vector
             vector = copy
-        return self._from(start, vector, steps, found)
+        return self._from(start, vector, steps, found, drops)
 
 
 def _raw(message: Message) -> np.ndarray:

@@ -2,39 +2,46 @@
 
 At the point where nodes work, x^k (or w^k with a compressed downlink), every node sends its exact gradient uncompressed
 before its payload, in its turn, so that the sum's bits do not depend on ranks. That costs one more full gradient and is
-counted as overhead, not as uplink. The method takes no notice of it.
+counted as overhead, not as uplink. The method takes no notice of it. The nodes' half is `pmom_mpi.method.exactly`.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
 
-from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.kernels.norms import norm
 from pmom_mpi.method.aggregate import Aggregate
-from pmom_mpi.method.momentum import EMA, SGD, MomentumRule
-from pmom_mpi.problems.base import Exact, Problem
+from pmom_mpi.method.exactly import GRADIENT, SPREAD
+from pmom_mpi.method.momentum import EMA, SGD, HeavyBall, MomentumRule, Nesterov
 from pmom_mpi.transport.base import Task
-from pmom_mpi.wire import codec
-from pmom_mpi.wire.message import Everything, Message
-from pmom_mpi.wire.values.raw import Raw
 from pmom_mpi.words.memory import Memory
-from pmom_mpi.words.report import Metric, Report, Row
+from pmom_mpi.words.report import Entry, Metric, Report, Row
 
-VALUE, LENGTH, NOISE, SPREAD = range(4)
-"""What a node reports: f_i, |grad f_i|^2, |g_i - grad f_i|^2 of its draw, before the bias, the variance of repeats."""
+SERVERS = {"gradient", "noise"}
+"""What nodes report and the server does not average: it has these names for something of its own."""
 
-FAR = 2**40
-"""Repeated draws are those of iterations from here on, which no run has."""
+_DIVERGING = np.errstate(over="ignore", invalid="ignore")
 
 
-def columns(point: str, repeats: int = 0) -> tuple[Metric, ...]:
-    """What a run with diagnosis has in its file; every column is NaN where none was due."""
+def columns(
+    point: str, reported: Sequence[Metric], rule: MomentumRule | None = None, repeats: int = 0
+) -> tuple[Metric, ...]:
+    """What a run with diagnosis has in its file; every column is NaN where none was due.
+
+    Parameters
+    ----------
+    point : {"x", "w"}
+        Where the nodes are.
+    reported : sequence of Metric
+        What each of them says (`pmom_mpi.method.exactly.reported`).
+    rule : MomentumRule, optional
+    repeats : int
+    """
+    where = f"{point}^k" + (", the point looked ahead to" if isinstance(rule, Nesterov) else "")
 
     def column(name: str, what: str) -> Metric:
-        return Metric(f"diag_{name}", f"{what}, at {point}^k; NaN where not diagnosed", role="diagnosis")
+        return Metric(f"diag_{name}", f"{what}, at {where}; NaN where not diagnosed", role="diagnosis")
 
     apart = (
         column("mean_bias", f"|E eta|^2, an unbiased estimate from {repeats} further draws; may be below 0"),
@@ -42,75 +49,28 @@ def columns(point: str, repeats: int = 0) -> tuple[Metric, ...]:
     )
     return (
         *(apart if repeats else ()),
-        column("value", "f, exactly"),
         column("gradient", "|grad f|^2"),
         column("bias", "|eta|^2, eta = g^k - grad f: the squared error of the averaged estimate, bias and noise"),
         column("cosine", "cosine of the angle between g^k and grad f"),
-        column("error", "|e|^2, e = v^k - grad f: the squared error of the momentum (rules ema and sgd)"),
-        column("momentum", "|v^k|^2 (rules ema and sgd)"),
+        column("error", "|e|^2, e = v^k - grad f: the squared error of the momentum (rules ema, heavy_ball, sgd)"),
+        column("momentum", "|v^k|^2 (rules ema and sgd; of heavy_ball, |(1 - beta) v^k|^2)"),
         column("heterogeneity", "zeta^2 = mean over nodes of |grad f_i - grad f|^2"),
-        column("variance", "mean over nodes of |g_i - grad f_i|^2 of their draws, before the bias"),
+        column("smoothness", "|change of grad f| / |change of its point| since the diagnosis before: L is not less"),
+        *(column(metric.name, f"{metric.description}; mean over nodes") for metric in averaged(reported)),
     )
 
 
-class ExactProblem(Problem, Exact, Protocol):
-    """A problem that can be diagnosed."""
+def averaged(reported: Sequence[Metric]) -> list[Metric]:
+    """What of the nodes' reports stands in the file as a mean."""
+    return [metric for metric in reported if metric.name not in SERVERS]
 
 
-class Exactly:
-    """The nodes' half: exact gradients as payloads, and what the node's own draw makes of them.
-
-    Parameters
-    ----------
-    problem : Exact
-    dimension : int
-    dtype : numpy dtype
-    report : Report
-        Where the rows of `Report.diagnosis` go.
-    checksum : bool
-        Whether payloads end with a checksum.
-    pipeline : Pipeline
-        The nodes' bias, without memory where there are repeats.
-    repeats : int
-    """
-
-    def __init__(
-        self, problem: ExactProblem, dimension: int, dtype: np.dtype | type | str, report: Report, checksum: bool,
-        pipeline: Pipeline, repeats: int = 0,
-    ) -> None:  # fmt: skip
-        self._problem = problem
-        self._pipeline = pipeline
-        self._repeats = repeats
-        self._report = report
-        self._checksum = checksum
-        self._exact = np.empty(dimension, dtype)
-
-    def payload(self, x: np.ndarray, node: int, out: np.ndarray) -> int:
-        """Write a node's exact gradient into ``out`` (uint8); how many bytes it takes."""
-        row = self._report.diagnosis[node]
-        row[VALUE] = self._problem.full_gradient(x, node, self._exact)
-        row[LENGTH] = norm(self._exact) ** 2
-        return codec.encode(Message(self._exact.size, Everything(), Raw(self._exact)), out, self._checksum)
-
-    def repeat(self, x: np.ndarray, node: int, iteration: int, out: np.ndarray) -> int:
-        """Write the mean of repeated draws of what the node sends into ``out``; how many bytes it takes."""
-        mean, seen, squares = np.zeros(x.size), np.empty(x.size), 0.0
-        draw = np.empty_like(x)
-        for place in range(self._repeats):
-            other = FAR + iteration * self._repeats + place
-            self._problem.gradient(x, node, other, draw)
-            message, _ = self._pipeline.apply(draw, node, other)
-            codec.to_dense(message, seen)
-            away = seen - mean
-            mean += away / (place + 1)
-            squares += float(away @ (seen - mean))
-        self._report.diagnosis[node, SPREAD] = squares / (self._repeats - 1)
-        draw[:] = mean
-        return codec.encode(Message(x.size, Everything(), Raw(draw)), out, self._checksum)
-
-    def compare(self, gradient: np.ndarray, node: int) -> None:
-        """The same node's stochastic gradient, at the same point."""
-        self._report.diagnosis[node, NOISE] = norm(gradient - self._exact) ** 2
+def node_columns(point: str, reported: Sequence[Metric]) -> tuple[Metric, ...]:
+    """What stands in /nodes, a value a node."""
+    return tuple(
+        metric.named(f"diag_{metric.name}", f"{metric.description}, at {point}^k; NaN where not diagnosed", "diagnosis")
+        for metric in reported
+    )
 
 
 class Diagnosis:
@@ -121,22 +81,42 @@ class Diagnosis:
     every : int
         Iterations that this divides are diagnosed.
     dimension, nodes : int
+    dtype : numpy dtype
+        Of x.
     rule : MomentumRule
+    reported : sequence of Metric
+        What each node says.
     repeats : int
+
+    Attributes
+    ----------
+    task : Task
+        What an order says of it.
+    bits : int
+        Length of the exact gradients that were added since `begin`.
+    memory : Memory
+        The last diagnosed point and the gradient there, to be saved with the run.
     """
 
-    def __init__(self, every: int, dimension: int, nodes: int, rule: MomentumRule, repeats: int = 0) -> None:
+    def __init__(
+        self, every: int, dimension: int, nodes: int, dtype: np.dtype | type | str, rule: MomentumRule,
+        reported: Sequence[Metric], repeats: int = 0,
+    ) -> None:  # fmt: skip
         self._every = every
         self._nodes = nodes
         self._repeats = repeats
+        self._names = [metric.name for metric in reported]
+        self._kept = [(metric.name, self._names.index(metric.name)) for metric in averaged(reported)]
         self.task = Task.DIAGNOSE | (Task.REPEAT if repeats else Task(0))
-        """What an order says of it."""
         self._parts = [Aggregate(dimension, np.float64, nodes) for _ in range(self.task.messages - 1)]
         self._next = 0
         self._rule = rule
         self._means: list[float] = []
         self.bits = 0
-        """Length of the exact gradients that were added since `begin`."""
+        self._moved = np.nan
+        self.memory: Memory = {
+            "diagnosed_point": np.full(dimension, np.nan, dtype), "diagnosed_gradient": np.full(dimension, np.nan),
+        }  # fmt: skip
 
     def due(self, iteration: int) -> bool:
         return iteration % self._every == 0
@@ -153,29 +133,53 @@ class Diagnosis:
         self._next = (self._next + 1) % len(self._parts)
         self.bits += 8 * payload.size
 
-    def note(self, report: Report) -> None:
-        """What the nodes reported."""
+    @_DIVERGING
+    def note(self, report: Report, point: np.ndarray, entry: Entry) -> None:
+        """What the nodes reported, and where they are (shape (d,))."""
         self._means = report.diagnosis.mean(axis=0).tolist()
+        entry.row["overhead_bits"] += self.bits
+        if entry.nodes:
+            entry.nodes |= {f"diag_{name}": values.copy() for name, values in zip(
+                self._names, report.diagnosis.T, strict=True)}  # fmt: skip
+        last = self.memory["diagnosed_point"]
+        self._moved = float(np.linalg.norm(point.astype(np.float64) - last))
+        last[:] = point
 
+    @_DIVERGING
     def finish(self, g: np.ndarray, momentum: Memory) -> Row:
         """What was found, after the momentum's step."""
         full, estimate = self._parts[0].finish(), g.astype(np.float64)
-        value, length, noise, spread = self._means
         gradient = float(full @ full)
         lengths = np.sqrt(gradient) * np.linalg.norm(estimate)
-        found = {
-            "diag_value": value,
+        found = {f"diag_{name}": self._means[place] for name, place in self._kept} | {
             "diag_gradient": gradient,
             "diag_bias": float(np.sum((estimate - full) ** 2)),
             "diag_cosine": float(full @ estimate / lengths) if lengths else float("nan"),
-            "diag_heterogeneity": max(length - gradient, 0.0),
-            "diag_variance": noise,
+            "diag_heterogeneity": max(self._means[GRADIENT] - gradient, 0.0),
+            "diag_smoothness": self._turned(full) / self._moved if self._moved else float("nan"),
         }
         if self._repeats:
-            variance = spread / self._nodes
+            variance = self._means[SPREAD] / self._nodes
             away = float(np.sum((self._parts[1].finish() - full) ** 2))
             found |= {"diag_mean_bias": away - variance / self._repeats, "diag_noise": variance}
-        if isinstance(self._rule, EMA | SGD):
-            v = momentum["v"].astype(np.float64) if isinstance(self._rule, EMA) else estimate
+        v = self._direction(estimate, momentum)
+        if v is not None:
             found |= {"diag_error": float(np.sum((v - full) ** 2)), "diag_momentum": float(v @ v)}
         return found
+
+    def _turned(self, full: np.ndarray) -> float:
+        """How far the gradient is from the one diagnosed before, which it takes the place of."""
+        last = self.memory["diagnosed_gradient"]
+        turned = float(np.linalg.norm(full - last))
+        last[:] = full
+        return turned
+
+    def _direction(self, estimate: np.ndarray, momentum: Memory) -> np.ndarray | None:
+        """v^k as an average of estimates; None where the rule has none."""
+        if isinstance(self._rule, SGD):
+            return estimate
+        if isinstance(self._rule, EMA):
+            return momentum["v"].astype(np.float64)
+        if isinstance(self._rule, HeavyBall):
+            return (1 - self._rule.beta) * momentum["v"].astype(np.float64)
+        return None

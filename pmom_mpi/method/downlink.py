@@ -33,6 +33,9 @@ class Downlink(Protocol):
     def unpack(self, payload: np.ndarray) -> np.ndarray:
         """The point, shape (d,), at which nodes work after these bytes; an empty payload changes nothing."""
 
+    def point(self, x: np.ndarray) -> np.ndarray:
+        """On the server: where nodes work after the last `pack`, of x."""
+
     def lag(self, x: np.ndarray) -> float | None:
         """|x - w|, how far x is from the point w at which nodes work; None where w = x always."""
 
@@ -49,6 +52,9 @@ class Dense:
 
     def unpack(self, payload: np.ndarray) -> np.ndarray:
         return payload.view(self._dtype)
+
+    def point(self, x: np.ndarray) -> np.ndarray:
+        return x
 
     def lag(self, x: np.ndarray) -> None:
         return None
@@ -110,6 +116,9 @@ class Compressed:
             codec.add(payload, w)
         return w
 
+    def point(self, x: np.ndarray) -> np.ndarray:
+        return self.memory["w"]
+
     def lag(self, x: np.ndarray) -> float:
         np.subtract(x, self.memory["w"], out=self._difference)
         return norm(self._difference)
@@ -145,6 +154,9 @@ class Companion:
         end = payload.size - state.size
         state[:] = payload[end:]
         return self._model.unpack(payload[:end])
+
+    def point(self, x: np.ndarray) -> np.ndarray:
+        return self._model.point(x)
 
     def lag(self, x: np.ndarray) -> float | None:
         return self._model.lag(x)

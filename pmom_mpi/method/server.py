@@ -132,6 +132,8 @@ class Server:
         self._method = method
         self._problem = problem
         self._companion = {"state": problem.state} if isinstance(problem, Stateful) else {}
+        if diagnosis is not None:
+            self._companion |= diagnosis.memory
         self._star = star
         self._downlink = downlink
         self._aggregate = aggregate
@@ -185,8 +187,7 @@ class Server:
         self._ledger.lap("record")
         self._ledger.note(report, bits)
         if diagnosis is not None:
-            diagnosis.note(report)
-            self._ledger.entry.row["overhead_bits"] += diagnosis.bits
+            diagnosis.note(report, self._downlink.point(self.x), self._ledger.entry)
         if isinstance(self._problem, Stateful):
             self._problem.advance(report.shares)
         g = self._aggregate.finish()

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.method.diagnosis import Exactly
 from pmom_mpi.method.downlink import Downlink
 from pmom_mpi.method.errands import Errand
+from pmom_mpi.method.exactly import Exactly
 from pmom_mpi.problems.base import Problem, Stateful
 from pmom_mpi.transport.base import Order, Task
 from pmom_mpi.wire import codec
@@ -147,9 +147,13 @@ class Worker:
         began = perf_counter()
         self.report.metrics[node] = self._problem.gradient(x, node, iteration, gradient)
         made = perf_counter()
-        if self._exactly is not None and self._diagnosing:
-            self._exactly.compare(gradient, node)
-        message, self.report.statistics[node] = self._pipeline.apply(gradient, node, iteration)
+        exactly = self._exactly if self._diagnosing else None
+        if exactly is not None:
+            exactly.compare(gradient, node)
+        drops = None if exactly is None else exactly.drops
+        message, self.report.statistics[node] = self._pipeline.apply(gradient, node, iteration, drops)
+        if exactly is not None:
+            exactly.conclude(node)
         biased = perf_counter()
         size = codec.encode(message, out, self._checksum)
         encoded = perf_counter()

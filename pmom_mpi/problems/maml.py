@@ -28,6 +28,9 @@ Initialization = Literal["pytorch", "glorot", "he"]
 ADAPTATION_STEPS = (0, 1, 5, 10)
 """After how many steps on an unseen task its query loss is reported."""
 
+REFERENCE_TASKS = 200
+"""The least number of tasks that stand for a node's distribution in a diagnosis, the same ones every time."""
+
 EVALUATION_TASKS = 100
 """Unseen tasks in one evaluation chunk: the unit that ranks share out."""
 
@@ -144,6 +147,34 @@ class MAML:
             outputs, vectors = self._meta_gradients(adapted, tapes, query)
             np.mean(vectors, axis=0, out=out)
         return tuple(score / self.tasks for score in self.scores(outputs, query))
+
+    @_DIVERGING
+    def full_gradient(self, x: np.ndarray, node: int, out: np.ndarray) -> float:
+        """The exact gradient of the mean over fixed tasks of the node's own: a diagnosis takes that mean for f_i.
+
+        The distribution's own mean has no formula. The derivative is that of ``estimate: exact``, whatever the run's
+        own is, of queries after an adaptation on all shots.
+        """
+        total, value = np.zeros(x.size), 0.0
+        parts = -(-REFERENCE_TASKS // self.tasks)
+        for part in range(parts):
+            support, query = self.draw(generator(self.context.seed, Stream.REFERENCE, node, part), node)
+            params, tapes = x[None], []
+            for point in self._points:
+                _, tape = self.network.gradient(params, *support, self._gradients)
+                tapes.append(tape)
+                self._gradients *= self.inner_step_size
+                params = np.subtract(params, self._gradients, out=point)
+            vectors = self._gradients
+            losses, _ = self.network.gradient(params, *query, vectors)
+            value += float(np.mean(losses))
+            for tape in reversed(tapes):
+                self.network.hessian_vector(tape, vectors, self._products)
+                self._products *= self.inner_step_size
+                vectors -= self._products
+            total += vectors.mean(axis=0)
+        out[:] = total / parts
+        return value / parts
 
     @_DIVERGING
     def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:

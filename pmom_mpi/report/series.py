@@ -8,6 +8,7 @@ from typing import TypedDict
 import numpy as np
 
 from pmom_mpi.analysis.curves import Curve
+from pmom_mpi.analysis.places import places
 from pmom_mpi.analysis.plot import label
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.style import COLORS
@@ -15,7 +16,7 @@ from pmom_mpi.report.thin import kept, packed
 from pmom_mpi.words.report import Metric
 
 AXES = {"iteration": "iteration k", "bits": "sent up and down [bit]", "seconds": "wall time [s]"}
-"""What curves can be drawn against, as `pmom_mpi.analysis.curves.AXES` calls them."""
+"""What curves can be drawn against, as `pmom_mpi.analysis.places.AXES` calls them."""
 
 ROLES = ("train", "test", "statistic", "step", "diagnosis", "bits")
 MOST_METRICS = 16
@@ -68,22 +69,21 @@ def lines(found: Sequence[Curve], names: Sequence[str]) -> list[Line]:
     """All groups' curves of these metrics, thinned until they fit into `BYTES`."""
     columns = sum(6 if len(curve.drawn) > 1 else 4 for curve in found) * len(names)
     points = int(np.clip(BYTES / (BYTES_A_NUMBER * max(columns, 1)), LEAST_POINTS, MOST_POINTS))
-    return [_line(curve, place, names, points) for place, curve in enumerate(found)]
+    return [_line(curve, names, points) for curve in found]
 
 
-def _line(curve: Curve, place: int, names: Sequence[str], points: int) -> Line:
+def _line(curve: Curve, names: Sequence[str], points: int) -> Line:
     look = curve.look
-    color = COLORS.index(look.color) if look.color in COLORS else place % len(COLORS)
     dash = [] if isinstance(look.dashes, str) else [2.0 * length for length in look.dashes[1]]
     band = len(curve.drawn) > 1
     return Line(
-        label=curve.title, color=color, dash=dash, band=band,
+        label=curve.title, color=look.color % len(COLORS), dash=dash, band=band,
         points={name: _points(curve, name, points, band) for name in names},
     )  # fmt: skip
 
 
 def _points(curve: Curve, name: str, points: int, band: bool) -> str:
-    values = curve.values(name)
+    values = _padded([run.metrics[name] for run in curve.drawn])
     values = np.where(np.isfinite(values), values, np.nan)
     known = np.isfinite(values).any(axis=0)
     if not known.any():
@@ -93,5 +93,13 @@ def _points(curve: Curve, name: str, points: int, band: bool) -> str:
     if band:
         drawn = np.stack([drawn[0], np.nanmin(values, axis=0), np.nanmax(values, axis=0)])
     chosen = kept(drawn, points)
-    places = [curve.places(name, axis)[known][chosen] for axis in AXES]
-    return packed([*places, *drawn[:, chosen]])
+    columns = [_padded([places(run, name, axis) for run in curve.whole]).mean(axis=0) for axis in AXES]
+    return packed([*(column[known][chosen] for column in columns), *drawn[:, chosen]])
+
+
+def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """A row a run, NaN behind the end of those that ended early."""
+    made = np.full((len(rows), max(len(row) for row in rows)), np.nan)
+    for place, row in zip(made, rows, strict=True):
+        place[: len(row)] = row
+    return made

@@ -18,7 +18,7 @@ from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.config import Config, places
 from pmom_mpi.data import describe, divide, heterogeneity, open_dataset
 from pmom_mpi.data.sampling import Batch
-from pmom_mpi.method import diagnosis
+from pmom_mpi.method import diagnosis, exactly
 from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
 from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
@@ -32,7 +32,7 @@ from pmom_mpi.wire import codec
 from pmom_mpi.wire.values.raw import Raw as RawValues
 from pmom_mpi.words.errors import UserError, blame
 from pmom_mpi.words.nodes import Hosting
-from pmom_mpi.words.report import Report, Schema
+from pmom_mpi.words.report import Metric, Report, Schema
 
 Raw = str | Path | Mapping[str, Any]
 
@@ -143,10 +143,18 @@ class Setting:
         problem = self.problem
         share = problem.state.size if isinstance(problem, Stateful) else 0
         point = "w" if self.config.downlink else "x"
-        diagnosed = diagnosis.columns(point, self.config.diagnostics.repeats) if self.config.diagnostics.every else ()
-        schema = Schema(problem.metrics, self.pipeline.statistics, problem.evaluation, share, point, diagnosed)
-        schema = replace(schema, traced=self.config.record.trace)
+        schema = Schema(
+            problem.metrics, self.pipeline.statistics, problem.evaluation, share, point, traced=self.config.record.trace
+        )
+        if self.config.diagnostics.every:
+            repeats, reported = self.config.diagnostics.repeats, self._reported()
+            columns = diagnosis.columns(point, reported, self.config.momentum, repeats)
+            schema = replace(schema, diagnosis=columns, diagnosed=diagnosis.node_columns(point, reported))
         return replace(self, schema=schema)
+
+    def _reported(self) -> tuple[Metric, ...]:
+        """What every node says in a diagnosis."""
+        return exactly.reported(self.pipeline, self.config.diagnostics.repeats)
 
     def errands(self) -> tuple[Evaluation, ...]:
         """What may ride on this run's broadcasts."""
@@ -158,9 +166,10 @@ class Setting:
         config = self.config
         if not config.diagnostics.every:
             return None
-        dimension = self.problem.layout.dimension
-        wanted = config.diagnostics
-        return diagnosis.Diagnosis(wanted.every, dimension, config.nodes, config.momentum, wanted.repeats)
+        return diagnosis.Diagnosis(
+            config.diagnostics.every, self.problem.layout.dimension, config.nodes, config.dtype, config.momentum,
+            self._reported(), config.diagnostics.repeats,
+        )  # fmt: skip
 
     def downlink(self) -> Downlink:
         """One end of the model's way to the nodes: dense, or compressed changes that every rank adds up (EF21-P)."""
@@ -175,21 +184,14 @@ class Setting:
     def worker(self, worker: int) -> Worker:
         """The nodes of this rank, ready to work."""
         report = Report.blank(self.schema, self.hosting)
-        exactly = None
+        extra = None
         if self.config.diagnostics.every and isinstance(self.problem, Exact):
             dimension, checksum = self.problem.layout.dimension, self.config.wire.checksum
-            exactly = diagnosis.Exactly(
-                self.problem,
-                dimension,
-                self.config.dtype,
-                report,
-                checksum,
-                self.pipeline,
-                self.config.diagnostics.repeats,
-            )
+            repeats = self.config.diagnostics.repeats
+            extra = exactly.Exactly(self.problem, self.pipeline, report, dimension, checksum, repeats)
         return Worker(
             self.problem, self.pipeline, self.downlink(), self.hosting, worker, report, self.errands(),
-            self.config.wire.checksum, exactly,
+            self.config.wire.checksum, extra,
         )  # fmt: skip
 
     @property

@@ -139,7 +139,7 @@ def envelope(gradients: np.ndarray, biases: np.ndarray, largest_B: float = 0.99)
     """The affine bound that holds at every measured point and is smallest on their average.
 
     Among all 0 <= B <= largest_B and C >= 0 with bias <= B gradient + C at every point, the pair with the least
-    B mean(gradient) + C. The bounds need B < 1.
+    B mean(gradient) + C. The bounds need B < 1; ``largest_B`` may be infinite, to see whether that is so.
 
     Parameters
     ----------
@@ -155,7 +155,8 @@ def envelope(gradients: np.ndarray, biases: np.ndarray, largest_B: float = 0.99)
     # The least C for a B is piecewise linear and convex in B: an optimum is a corner, where the hull's edge turns or C
     # becomes 0, or an end of the interval.
     to_origin = w[u > 0] / u[u > 0]
-    corners = np.concatenate([[0.0, largest_B], np.diff(w) / np.diff(u), to_origin])
+    ends = [0.0, largest_B] if np.isfinite(largest_B) else [0.0]
+    corners = np.concatenate([ends, np.diff(w) / np.diff(u), to_origin])
     B = np.unique(np.clip(corners, 0, largest_B))
     C = np.maximum((w[:, None] - B * u[:, None]).max(axis=0), 0)
     best = np.argmin(B * np.mean(gradients) + C)

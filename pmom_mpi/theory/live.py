@@ -64,6 +64,8 @@ class Diagnosed:
     rounding: float
     mean_bias: np.ndarray | None = None
     noise: np.ndarray | None = None
+    secants: np.ndarray | None = None
+    """Of each diagnosis, |change of grad f| / |change of x| since the one before; NaN where there is none."""
 
     @property
     def complete(self) -> bool:
@@ -85,6 +87,18 @@ class Diagnosed:
             descent = 2 * (np.diff(f) + along - sure) / (gamma**2 * v[:-1])
             secant = (np.abs(np.diff(np.sqrt(g))) - self.rounding * np.sqrt(g[:-1])) / (gamma * np.sqrt(v[:-1]))
         found[:-1] = np.where(np.diff(self.iterations) == 1, np.maximum(descent, secant), np.nan)
+        return found
+
+    def seen(self) -> np.ndarray:
+        """`curvatures`, and by the secants, which stand with their later end, of any two neighbouring diagnoses."""
+        found = self.curvatures()
+        if self.secants is not None:
+            sure = np.ones(len(found))
+            if self.step_size is not None and len(found) > 1:
+                apart = self.step_size * np.sqrt(self.momentum[:-1])
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    sure[1:] -= self.rounding * np.sqrt(self.gradient[1:]) / (apart * self.secants[1:])
+            found = np.fmax(found, self.secants * np.where(np.isfinite(sure), np.maximum(sure, 0), 0))
         return found
 
 
@@ -127,7 +141,7 @@ class Promise:
 def examine(run: Diagnosed) -> Promise:
     """Hold a run against the assumptions, and evaluate every bound that can be; never raises for what does not hold."""
     averages = np.cumsum(run.gradient) / np.arange(1, len(run.gradient) + 1)
-    curvatures = run.curvatures()
+    curvatures = run.seen()
     seen = float(np.nanmax(curvatures)) if np.isfinite(curvatures).any() else None
     smoothness = run.smoothness if run.smoothness is not None else seen
     estimated = run.smoothness is None
@@ -278,6 +292,14 @@ def _polyak(run: Diagnosed) -> Verdict:
 def _affine(affine: Affine, run: Diagnosed) -> Verdict:
     name = "A4: |eta|^2 <= B |grad f|^2 + C"
     larger = run.bias > run.gradient
+    free = envelope(run.gradient, run.bias, np.inf)
+    if free.B >= 1:
+        worst = int(np.argmax(run.bias / np.maximum(run.gradient, np.finfo(float).tiny)))
+        return Verdict(
+            name, "violated", f"B = {free.B:.4g} and C = {free.C:.4g} fit best, and B < 1 is needed: |eta|^2 is "
+            f"{run.bias[worst] / run.gradient[worst]:.4g} |grad f|^2 at k = {run.iterations[worst]}; with B < 1 the "
+            f"bounds can only use C = {affine.C:.4g}",
+        )  # fmt: skip
     words = f"smallest envelope of {len(run.bias)} points: B = {affine.B:.4g}, C = {affine.C:.4g}"
     if larger.any():
         share = f"{larger.mean():.0%} of the points have |eta| > |grad f|"

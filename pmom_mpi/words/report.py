@@ -71,7 +71,9 @@ class Schema:
     point : str
         Where the nodes are: ``"x"``, or ``"w"`` with a compressed downlink.
     diagnosis : tuple of Metric
-        What the server finds where it has the exact gradient.
+        The columns of what the server finds where it has the exact gradient.
+    diagnosed : tuple of Metric
+        The columns of what each node then says; they stand in /nodes.
     traced : bool
         Whether workers also tell when they did what.
 
@@ -91,6 +93,7 @@ class Schema:
     share: int = 0
     point: str = "x"
     diagnosis: tuple[Metric, ...] = ()
+    diagnosed: tuple[Metric, ...] = ()
     traced: bool = False
 
     @property
@@ -127,11 +130,12 @@ class Schema:
         return self.trained + self.tested + self.biased + self.diagnosis
 
     def node_columns(self) -> tuple[Metric, ...]:
-        """What stands in /nodes, a value a node: metrics and statistics, named as in `columns`."""
-        return tuple(
+        """What stands in /nodes, a value a node: metrics, statistics and diagnosis, named as in `columns`."""
+        named = tuple(
             column.named(column.name, f"{metric.description}; of every node, /metrics holds the mean")
             for metric, column in zip(self.metrics + self.statistics, self.trained + self.biased, strict=True)
         )
+        return named + self.diagnosed
 
 
 def told(columns: Iterable[Metric]) -> tuple[Metric, ...]:
@@ -199,8 +203,8 @@ class Report:
         Of the sums; both are meaningful after an order to evaluate.
     seconds : ndarray of float64, shape (workers, stations)
         Time spent by each worker in each of `STATIONS`.
-    diagnosis : ndarray of float64, shape (nodes, 4), or (nodes, 0) in a run without
-        What each node says of its exact gradient (`pmom_mpi.method.diagnosis`), after an order to diagnose.
+    diagnosis : ndarray of float64, shape (nodes, what each says), (nodes, 0) in a run without
+        What each node says of its exact gradient (`pmom_mpi.method.exactly`), after an order to diagnose.
     intervals : ndarray of float64, shape (workers, m, 4), or (workers, 0, 4) in a run that is not traced
         Of each stretch of a worker's time the station, the node (-1: none), start and stop on the worker's clock; the
         station is -1 from where on there are no more.
@@ -226,7 +230,7 @@ class Report:
             sums=np.zeros((chunks, len(schema.evaluation))),
             weights=np.zeros(chunks),
             seconds=np.zeros((hosting.workers, len(STATIONS))),
-            diagnosis=np.zeros((nodes, 4 if schema.diagnosis else 0)),
+            diagnosis=np.zeros((nodes, len(schema.diagnosed))),
             intervals=np.full((hosting.workers, 1 + TRACED_A_NODE * most if schema.traced else 0, 4), -1.0),
         )
 

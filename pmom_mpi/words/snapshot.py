@@ -25,7 +25,8 @@ class Snapshot:
         How many iterations the run was to have: schedules see it.
     x : ndarray, shape (d,)
     momentum, aggregate, downlink, companion : Memory
-        Of the momentum rule, of the average of payloads (EF21's), of compressed broadcasts (w), of a problem's state.
+        Of the momentum rule, of the average of payloads (EF21's), of compressed broadcasts (w), of a problem's
+        state and the last diagnosis.
     entry : Entry
         Of iteration k - 1: the evaluation that rides on broadcast k completes its row.
     """

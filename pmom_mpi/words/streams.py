@@ -23,6 +23,7 @@ class Stream(IntEnum):
     DATA = 7
     ROLLOUT = 8
     DROPOUT = 9
+    REFERENCE = 10
 
 
 def generator(seed: int, stream: Stream, node: int = 0, iteration: int = 0, *parts: int) -> np.random.Generator:

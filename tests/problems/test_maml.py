@@ -10,6 +10,7 @@ from pmom_mpi.kernels.distinct import distinct
 from pmom_mpi.problems.maml import Samples
 from pmom_mpi.problems.maml_classes import MAMLClasses
 from pmom_mpi.problems.maml_sines import MAMLSines
+from pmom_mpi.runtime import setting
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.registry import construct
 from pmom_mpi.words.streams import Stream, generator
@@ -300,3 +301,19 @@ def test_distinct_is_a_uniform_ordered_sample():
     edge = np.empty((1, 3), np.int64)
     distinct(np.full((1, 3), np.nextafter(1, 0)), np.array([3]), edge)
     assert edge.tolist() == [[2, 1, 0]]
+
+
+def test_the_gradient_of_a_diagnosis_is_that_of_its_value():
+    """Against central differences; the tasks are the same ones whatever the run's estimate is."""
+    raw = {
+        "name": "m", "iterations": 1, "step_size": 0.1, "nodes": 2, "dtype": "float64",
+        "problem": {"kind": "maml_sines", "hidden": [4], "activation": "tanh", "tasks": 50, "inner_steps": 2},
+    }  # fmt: skip
+    other = raw | {"problem": raw["problem"] | {"estimate": "first_order"}}
+    problem, x = setting.ready(raw).problem, setting.ready(raw).problem.initial_point()
+    found, again, unused = np.empty((3, x.size))
+    value = problem.full_gradient(x, 1, found)
+    assert setting.ready(other).problem.full_gradient(x, 1, again) == value and np.array_equal(found, again)
+    way = np.linspace(-1, 1, x.size)
+    ahead, behind = (problem.full_gradient(x + sign * 1e-5 * way, 1, unused) for sign in (1, -1))
+    assert found @ way == pytest.approx((ahead - behind) / 2e-5, rel=1e-5)

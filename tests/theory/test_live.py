@@ -65,7 +65,7 @@ def test_a_wrong_smoothness_is_found_where_it_shows(examined):
 
 def test_a_problem_without_constants_gets_no_promise(examined):
     data = {"name": "digits", "nodes": 5}
-    _, promise, verdicts = examined(problem={"kind": "mlp", "hidden": [8]}, data=data, step_size=0.02)
+    _, promise, verdicts = examined(problem={"kind": "mlp", "hidden": [8]}, data=data, step_size=0.002)
     assert promise.estimated and promise.smoothness > 0
     assert {verdicts[name].state for name in ("A1", "A2", "A3", "step size", "certificate", "a-priori bound")} <= {
         "unknown", "violated"
@@ -107,3 +107,17 @@ def test_the_command(tmp_path):
     run(RIDGE | {"output": str(path), "iterations": 3, "diagnostics": {}}, overwrite=True)
     with pytest.raises(UserError, match="diagnostics.every=1"):
         diagnosed(read.load(path))
+
+
+def test_a_bias_larger_than_the_gradient_is_reported(examined):
+    """Noise that is larger than the gradient by a factor: no B below 1 fits, only a C as large as the largest bias."""
+    bias = [{"kind": "rand_k", "fraction": 0.1, "scale": "unbiased"}]
+    one = {"kind": "label", "classes": 10}
+    data = {"name": "digits", "nodes": 1, "partition": one}
+    _, _, verdicts = examined(bias=bias, momentum="sgd", step_size=0.0005, data=data)
+    assert verdicts["A4"].state == "violated" and "B < 1 is needed" in verdicts["A4"].why
+
+
+def test_heavy_ball_is_held_against_the_bounds_of_the_average_that_it_is(examined):
+    _, promise, verdicts = examined(momentum={"kind": "heavy_ball", "beta": 0.9}, step_size=0.0004, bias=[])
+    assert verdicts["certificate"].state == "held" and (promise.averages[:-1] <= promise.certificate).all()

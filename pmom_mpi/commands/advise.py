@@ -1,0 +1,45 @@
+"""``pmom advise``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pmom_mpi.commands.options import config_argument, json_option, print_json, print_table, set_option
+
+
+@click.command()
+@config_argument
+@set_option
+@click.option("--iterations", type=click.IntRange(2), help="Of a short run.  [default: a quarter, at least 50]")
+@click.option("-o", "--output", type=click.Path(), help="Also write the config with the proposed step size.")
+@json_option
+def advise(config: str, overrides: tuple[str, ...], iterations: int | None, output: str | None, as_json: bool) -> None:
+    """Propose a step size for CONFIG, with reasons: L, B and C measured, the largest with a bound, the best of trials.
+
+    Runs CONFIG for a few iterations with several step sizes, in this process, and looks at the exact f.
+
+    \b
+    pmom advise configs/problems/ridge.yaml -o ridge-advised.yaml
+    """
+    from pmom_mpi import config as configs
+    from pmom_mpi.analysis.tables import Table
+    from pmom_mpi.commands.tables import on_terminal
+    from pmom_mpi.measure import advise as measuring
+    from pmom_mpi.runtime.setting import Source
+
+    found = measuring.advise(config, overrides, iterations)
+    if output is not None:
+        source = Source.read(config, overrides)
+        key = measuring.step_key(configs.from_raw(source.raw, source.name).step_size)
+        raw = configs.amend(source.raw, [f"{key}={found.step_size!r}"], None)
+        Path(output).write_text(configs.to_yaml(raw), encoding="utf-8")
+    if as_json:
+        print_json(found)
+        return
+    rows = tuple((f"{one.step_size:.4g}", f"{one.value:.6g}") for one in found.trials)
+    print_table(on_terminal([
+        Table("trials: f at the end, nan where it grew", ("step size", "f"), rows), *found.reasons,
+        f"step_size: {found.step_size:.4g}",
+    ]))  # fmt: skip

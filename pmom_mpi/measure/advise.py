@@ -1,0 +1,163 @@
+"""A step size with a reason: constants from short runs, the largest with a bound, and the one that went best."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pmom_mpi import config as configs
+from pmom_mpi.analysis import read
+from pmom_mpi.analysis.bounds import diagnosed
+from pmom_mpi.measure import constants
+from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
+from pmom_mpi.method.schedules import Constant
+from pmom_mpi.runtime import experiment
+from pmom_mpi.runtime.setting import Raw, ready
+from pmom_mpi.theory import nonconvex
+from pmom_mpi.theory.bias import envelope
+from pmom_mpi.words.errors import UserError
+
+FACTOR = 2.0
+"""Step sizes that are tried differ by it."""
+TRIALS = 16
+LOOKS = 10
+"""Diagnoses in a trial; f is the mean of the last three."""
+LEAST = 50
+"""Iterations of a trial, unless the run is shorter; else a quarter of the run's."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A short run: its step size, and the mean of its last exact values of f; NaN where it diverged."""
+
+    step_size: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is proposed, and from what.
+
+    Attributes
+    ----------
+    step_size : float
+        The practical one.
+    admissible : float or None
+        The largest with a bound (docs/theory.md); None where no theory is for the rule or the bias.
+    smoothness : float
+    estimated : bool
+        Whether L is an estimate.
+    B, C : float
+        The smallest affine envelope of the biases on the best short run.
+    floor : float or None
+        What the bound says the bias leaves of |grad f|^2, at an admissible step size: C / (1 - eps - B).
+    iterations : int
+        Of each trial.
+    trials : list of Trial
+        By step size.
+    reasons : list of str
+    """
+
+    step_size: float
+    admissible: float | None
+    smoothness: float
+    estimated: bool
+    B: float
+    C: float
+    floor: float | None
+    iterations: int
+    trials: list[Trial] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = None) -> Advice:
+    """Measure and propose.
+
+    Parameters
+    ----------
+    config, overrides
+        As `pmom_mpi.runtime.experiment.run` takes them.
+    iterations : int, optional
+        Of a trial.
+
+    Raises
+    ------
+    UserError
+        As `run`; where the problem has no exact gradient; where every trial diverged.
+    """
+    overrides = [*overrides]
+    setting = ready(config, overrides)
+    total = setting.config.iterations
+    length = min(total, max(LEAST, total // 4)) if iterations is None else min(total, iterations)
+    L, estimated = constants.smoothness(setting, setting.problem.initial_point())
+    if not L > 0:
+        raise UserError("problem: f is flat at x^0, so nothing is known of a step size")
+    key = step_key(setting.config.step_size)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def trial(step_size: float) -> Trial:
+            every = max(1, (length - 1) // LOOKS)
+            changes = [f"{key}={step_size!r}", f"iterations={length}", "evaluate.every=0", f"diagnostics.every={every}"]
+            place = Path(folder) / f"{step_size!r}.h5"
+            ended = experiment.run(config, [*overrides, *changes, "on_divergence=stop"], output=place)
+            values = read.load(place).metrics["diag_value"]
+            values = values[np.isfinite(values)]
+            fine = ended.status == "finished" and len(values) > 0 and values[-1] <= values[0]
+            return Trial(step_size, float(values[-3:].mean()) if fine else float("nan"))
+
+        trials = _search(trial, 1 / L)
+        best = min((one for one in trials if np.isfinite(one.value)), key=lambda one: one.value, default=None)
+        if best is None:
+            raise UserError("step_size: f grew in every trial, however small the step; look at the bias (pmom bias)")
+        found = diagnosed(read.load(Path(folder) / f"{best.step_size!r}.h5"))
+    return _conclude(setting.config, found.gradient, found.bias, best, trials, length, L, estimated)
+
+
+def step_key(schedule: object) -> str:
+    """The key that sets a schedule's size."""
+    return "step_size" if isinstance(schedule, Constant) and not schedule.warm_up else "step_size.value"
+
+
+def _search(trial: Callable[[float], Trial], start: float) -> list[Trial]:
+    """Downhill from ``start`` over powers of `FACTOR`, until both neighbours of the best have been tried."""
+    found = {0: trial(start)}
+    while len(found) < TRIALS:
+        fine = {place: one.value for place, one in found.items() if np.isfinite(one.value)}
+        best = min(fine, key=lambda place: fine[place]) if fine else min(found)
+        wanted = [place for place in (best + 1, best - 1) if place not in found]
+        if not fine:
+            wanted = [best - 1]
+        if not wanted:
+            break
+        found[wanted[0]] = trial(start * FACTOR ** wanted[0])
+    return [found[place] for place in sorted(found)]
+
+
+def _conclude(
+    config: configs.Config, gradients: np.ndarray, biases: np.ndarray, best: Trial, trials: list[Trial], length: int,
+    L: float, estimated: bool,
+) -> Advice:  # fmt: skip
+    affine = envelope(gradients, biases)
+    rule = config.momentum
+    beta = rule.beta if isinstance(rule, EMA) else 1.0 if isinstance(rule, SGD) else None
+    scale = 1.0
+    if isinstance(rule, HeavyBall):
+        beta, scale = 1 - rule.beta, 1 - rule.beta
+    word = "an estimate by Lanczos' method at x^0" if estimated else "the problem's own"
+    reasons = [f"L = {L:.4g}, {word}; B = {affine.B:.3g}, C = {affine.C:.3g} on the best of the short runs"]
+    admissible = floor = None
+    if beta is not None:
+        admissible = scale * nonconvex.largest_step_size(L, beta, affine.B)
+        eps = nonconvex.admissible_eps(admissible / scale * L * 0.5, beta)
+        floor = affine.C / (1 - eps - affine.B) if eps < 1 - affine.B else float("inf")
+        reasons.append(f"largest step size with a bound: {admissible:.4g}; half of it leaves |grad f|^2 <= {floor:.3g}")
+    larger = [one for one in trials if one.step_size > best.step_size]
+    edge = bool(larger) and not np.isfinite(larger[0].value)
+    step_size = best.step_size / (FACTOR if edge else 1)
+    why = f"{best.step_size:.4g} went best of {len(trials)} trials of {length} iterations (f = {best.value:.6g})"
+    reasons.append(f"{why}; twice as much diverged, so half of it is proposed" if edge else why)
+    return Advice(step_size, admissible, L, estimated, *affine, floor, length, trials, reasons)

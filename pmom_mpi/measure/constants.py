@@ -1,0 +1,47 @@
+"""L at a point: the largest |eigenvalue| of the Hessian, estimated by Lanczos' method on differences of gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pmom_mpi.problems.base import Exact, Known
+from pmom_mpi.problems.minimize import largest_eigenvalue
+from pmom_mpi.runtime.setting import Setting
+from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.streams import Stream, generator
+
+TOLERANCE = 0.05
+"""Relative; a step size does not need more."""
+
+
+def full(setting: Setting, x: np.ndarray) -> tuple[float, np.ndarray]:
+    """f(x) and grad f(x), in float64; raises `UserError` where there is no exact gradient."""
+    problem, nodes = setting.problem, setting.config.nodes
+    if not isinstance(problem, Exact):
+        raise UserError(f"problem: {type(problem).__name__} has no exact gradient, which constants are measured with")
+    value, total, one = 0.0, np.zeros(x.size), np.empty_like(x)
+    for node in range(nodes):
+        value += problem.full_gradient(x, node, one)
+        total += one
+    return value / nodes, total / nodes
+
+
+def smoothness(setting: Setting, *points: np.ndarray) -> tuple[float, bool]:
+    """L, and whether that is an estimate: the problem's own, or the largest curvature of f at these points."""
+    problem = setting.problem
+    if isinstance(problem, Known) and problem.smoothness is not None:
+        return problem.smoothness, False
+    return max(curvature(setting, x) for x in points), True
+
+
+def curvature(setting: Setting, x: np.ndarray) -> float:
+    """The largest absolute eigenvalue of the Hessian of f at x, by one-sided differences of gradients."""
+    at_x = full(setting, x)[1]
+    step = float(np.sqrt(np.finfo(x.dtype).eps)) * (1 + float(np.linalg.norm(x)))
+
+    def product(direction: np.ndarray) -> np.ndarray:
+        moved = (x + step * direction / np.linalg.norm(direction)).astype(x.dtype)
+        return (full(setting, moved)[1] - at_x) * (float(np.linalg.norm(direction)) / step)
+
+    start = generator(setting.config.seed, Stream.REFERENCE).standard_normal(x.size)
+    return largest_eigenvalue(product, start, TOLERANCE)
