@@ -275,7 +275,8 @@ def _recorder(ranks: Ranks, setting: Setting, link: float, seconds: dict[str, fl
             first = Checkpoint(beginning.checkpoint).iteration
         recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers)
         clear(recorder.path, above=first)
-        recorder.event(first, f"resumed on {ranks.size} ranks", ranks.rank, ranks.hosts[ranks.rank])
+        library = " ".join(ranks.library.partition(", package:")[0].split())
+        recorder.event(first, f"resumed on {ranks.size} ranks, MPI: {library}", ranks.rank, ranks.hosts[ranks.rank])
         return recorder
     words = {
         "mpi_library": ranks.library, "hosts": ", ".join(ranks.hosts), "folders": "\n".join(setting.source.folders)
