@@ -12,7 +12,7 @@ DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
 TORCH ?= 2.13.0
 
-.PHONY: help setup setup-dev setup-torch run test test-slow lint format docs-config bench paper paper-resnet compare torture fuzz docs clean
+.PHONY: help setup setup-dev setup-torch setup-mpich run test test-slow lint format docs-config bench paper paper-resnet compare torture fuzz docs clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 
 setup-torch: $(VENV)/.dev  ## PyTorch besides, so that its tests are not skipped
 	$(PIP) torch==$(TORCH)
+
+setup-mpich: $(VENV)/.dev  ## MPICH beside the other MPI, in $(VENV)/mpich, so that the test that goes on under it is not skipped
+	$(PIP) --no-deps --prefix $(VENV)/mpich mpich
 
 run: $(VENV)/.run  ## train on 3 MPI ranks, print a summary, write a run file and a picture
 	$(BIN)/pmom launch -n $(RANKS) configs/quickstart.yaml -o results/quickstart.h5 --overwrite

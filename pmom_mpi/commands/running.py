@@ -26,11 +26,14 @@ from pmom_mpi.commands.options import (
 @output_option
 @overwrite_option
 @click.option("--resume", is_flag=True, help="Where the run file exists already, go on with its run.")
+@click.option(
+    "--check-determinism", is_flag=True, help="First make the first two iterations twice and compare their bits."
+)
 @click.option("--payoff", is_flag=True, help="Say at the end whether compression paid; else only where it did not.")
 @quiet_option
 def run(
-    config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, resume: bool, payoff: bool,
-    quiet: bool,
+    config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, resume: bool,
+    check_determinism: bool, payoff: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Run the experiment CONFIG (YAML); under mpirun rank 0 is the server, the others are workers.
 
@@ -46,7 +49,9 @@ def run(
     from pmom_mpi.runtime import experiment
     from pmom_mpi.runtime.progress import Narrator
 
-    result = experiment.run(config, overrides, output, overwrite, None if quiet else Narrator(), resume)
+    result = experiment.run(
+        config, overrides, output, overwrite, None if quiet else Narrator(), resume, check_determinism
+    )
     if result.over:
         click.echo(f"{result.path}: {result.status} already; nothing is left to do", err=True)
     if result.x is not None and result.status != "failed" and (payoff or not quiet):

@@ -23,6 +23,7 @@ from pmom_mpi.problems.base import Known, Problem
 from pmom_mpi.record.checkpoint import Checkpoint, clear, usable
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder, check_place
+from pmom_mpi.runtime import determinism
 from pmom_mpi.runtime.dense import dense_seconds
 from pmom_mpi.runtime.resume import Beginning, resumed
 from pmom_mpi.runtime.saving import Saving
@@ -82,6 +83,7 @@ def run(
     overwrite: bool = False,
     watcher: Watcher | None = None,
     resume: bool = False,
+    check_determinism: bool = False,
 ) -> Result:
     """Run an experiment; every rank of an MPI job calls this alike, one process without MPI does it all.
 
@@ -99,6 +101,8 @@ def run(
         Told about every iteration, on rank 0.
     resume : bool
         Where the run file exists already, go on with its run (`pmom_mpi.runtime.experiment.resume`).
+    check_determinism : bool
+        Before the run begins, make its first iterations twice and compare all bits (`pmom_mpi.runtime.determinism`).
 
     Raises
     ------
@@ -120,7 +124,7 @@ def run(
                 return resumed(place, source)
         return Beginning(source, replaces=overwrite)
 
-    return _run(begin, watcher)
+    return _run(begin, watcher, check_determinism)
 
 
 def resume(run_file: str | Path, extend: int | None = None, watcher: Watcher | None = None) -> Result:
@@ -143,7 +147,7 @@ def resume(run_file: str | Path, extend: int | None = None, watcher: Watcher | N
     return _run(lambda: resumed(run_file, extend=extend), watcher)
 
 
-def _run(begin: Callable[[], Beginning], watcher: Watcher | None) -> Result:
+def _run(begin: Callable[[], Beginning], watcher: Watcher | None, check_determinism: bool = False) -> Result:
     ranks = connect()
     with together(ranks):
         beginning = from_server(ranks, begin)
@@ -155,6 +159,10 @@ def _run(begin: Callable[[], Beginning], watcher: Watcher | None) -> Result:
         agree(ranks, lambda: _announce(ranks, setting, beginning, watcher) if ranks.serves else None)
         host = setting.worker(ranks.worker or 0)
         warm_up_seconds = warm_up(ranks, setting, host)
+        if check_determinism:
+            found = determinism.check(ranks, setting)
+            if ranks.serves:
+                print(f"determinism: {found}", file=sys.stderr, flush=True)
         agree(ranks, lambda: _restore(ranks, host, beginning.checkpoint))
         seconds = {"setup_seconds": perf_counter() - began - warm_up_seconds, "warm_up_seconds": warm_up_seconds}
         link = ranks.link_speed()
@@ -289,7 +297,8 @@ def _recorder(
             first = Checkpoint(beginning.checkpoint).iteration
         recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers, clocks)
         clear(recorder.path, above=first)
-        recorder.event(first, f"resumed on {ranks.size} ranks", ranks.rank, ranks.hosts[ranks.rank])
+        library = " ".join(ranks.library.partition(", package:")[0].split())
+        recorder.event(first, f"resumed on {ranks.size} ranks, MPI: {library}", ranks.rank, ranks.hosts[ranks.rank])
         return recorder
     words = {
         "mpi_library": ranks.library, "hosts": ", ".join(ranks.hosts), "folders": "\n".join(setting.source.folders)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 import yaml
 from test_same_bits import assert_same_bits, contents
 
+from pmom_mpi.analysis import read
+from pmom_mpi.cluster import mpirun as launchers
 from pmom_mpi.record.checkpoint import generations
 from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
@@ -96,6 +99,40 @@ def test_on_any_other_number_of_ranks(mpirun, setting, tmp_path):
         done = mpirun(ranks, ["resume", str(folder / output.name)])
         assert done.returncode == 0, done.stderr
         assert_same_bits(contents(folder / output.name), contents(tmp_path / "whole.h5"))
+
+
+@pytest.fixture
+def under_mpich(monkeypatch):
+    """``under_mpich()``: from here on jobs are started by MPICH instead of the MPI library that is there otherwise."""
+    prefix = Path(os.environ.get("PMOM_MPICH") or Path(sys.prefix, "mpich"))
+    library = next(iter(sorted(prefix.glob("lib*/libmpi.so.12*"))), None)
+    if library is None:
+        pytest.skip(
+            "needs MPICH: make setup-mpich, or PMOM_MPICH=PREFIX for one that is there (PREFIX/lib/libmpi.so.12)"
+        )
+    if launchers.library().vendor == launchers.MPICH:
+        pytest.skip("needs another MPI library beside MPICH to start from")
+
+    def change():
+        monkeypatch.setenv("MPI4PY_LIBMPI", str(library))
+        monkeypatch.setenv("PMOM_MPIRUN", str(prefix / "bin" / "mpirun"))
+        launchers.library.cache_clear()
+        assert launchers.library().vendor == launchers.MPICH
+
+    yield change
+    monkeypatch.undo()
+    launchers.library.cache_clear()
+
+
+def test_under_mpich_what_another_mpi_has_begun(mpirun, setting, tmp_path, under_mpich):
+    path, output = setting("ef21_sgdm"), tmp_path / "killed.h5"
+    killed(mpirun, 3, path, output)
+    under_mpich()
+    done = mpirun(4, ["resume", str(output)])
+    assert done.returncode == 0, done.stderr
+    assert_same_bits(contents(output), contents(tmp_path / "whole.h5"))
+    (resumed,) = read.load(output).events
+    assert resumed.what.startswith("resumed on 4 ranks, MPI: MPICH")
 
 
 def test_a_damaged_generation_is_passed_over(mpirun, setting, tmp_path):
