@@ -25,6 +25,9 @@ FAILED = ".failed"
 """Ending of the file beside a run's that says why it failed, where there is no run file to say it."""
 
 
+OVER = ("finished", "diverged")
+
+
 @dataclass(frozen=True)
 class State:
     """How far a run is.
@@ -34,7 +37,8 @@ class State:
     path : Path
         Its run file, whether it exists or not.
     state : str
-        waiting (planned, not begun), queued, running, interrupted, killed, finished, diverged, failed, unreadable.
+        waiting (planned, not begun), queued, running, interrupted, killed, finished, diverged, failed, unreadable; of a
+        job instead of a run: queued, job failed.
     iteration, planned : int
         Iterations done, and all.
     rate, left : float
@@ -97,7 +101,7 @@ class Folder:
         if path in self._known and self._known[path][0] == changed:
             return self._known[path][1]
         state = of_file(path)
-        if state.state in ("finished", "diverged"):
+        if state.state in OVER:
             self._known[path] = changed, state
         return state
 

@@ -18,8 +18,8 @@ from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
 
 RAW = {
-    "name": "small", "iterations": 4, "step_size": 0.5, "problem": {"kind": "softmax_regression"}, "evaluate": {"every": 2},
-    "data": {"name": "digits", "nodes": 3}, "gradient": {"batch": 32}, "diagnostics": {"every": 1},
+    "name": "small", "iterations": 4, "step_size": 0.5, "problem": {"kind": "softmax_regression"},
+    "evaluate": {"every": 2}, "data": {"name": "digits", "nodes": 3}, "gradient": {"batch": 32}, "diagnostics": {"every": 1},
 }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_packed_files_are_found_in_folders_and_can_be_packed_again(folder, packe
     (tmp_path / "campaigns").mkdir()
     shutil.move(packed, tmp_path / "campaigns" / "mnist.h5")
     assert said("pack", "campaigns", "more.h5")[0] == 0
-    assert list(map(str, read.run_files(["more.h5"])))[0] == "more.h5::mnist/deep/killed"
+    assert str(read.run_files(["more.h5"])[0]) == "more.h5::mnist/deep/killed"
     assert (
         read.load("more.h5::mnist/step0.5-seed1").metrics.keys()
         == read.load(folder / "step0.5-seed1.h5").metrics.keys()
