@@ -15,7 +15,7 @@ HERE = Path(__file__).with_name("slurm_here.sh")
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[None]:
-    """With PMOM_SLURM=here one of our own on this machine, started and taken away again; =cluster: the one that is there."""
+    """PMOM_SLURM=here: one on this machine, started and taken away again; =cluster: the one that is there."""
     wanted = os.environ.get("PMOM_SLURM", "")
     if wanted == "cluster":
         yield

@@ -18,6 +18,7 @@ import pmom_mpi
 from pmom_mpi.analysis import read
 from pmom_mpi.campaign import slurm as commands
 from pmom_mpi.cli import main
+from pmom_mpi.doctor import batch
 
 pytestmark = pytest.mark.usefixtures("slurm")
 
@@ -164,7 +165,9 @@ def test_a_run_is_submitted_watched_preempted_requeued_and_has_the_same_bits(fol
 
 
 def test_a_chain_goes_on_where_slurm_cancels_what_it_preempts(folder, whole):
-    first, second, third = submitted("small.yaml", "--ntasks-per-node", "2", "--chain", "3", "--partition", "gone")
+    first, second, third = submitted(
+        "small.yaml", "-s", "problem.seconds=0.1", "--ntasks-per-node", "2", "--chain", "3", "--partition", "gone"
+    )  # fmt: skip
     until(has("results/small-0.h5", 4))
     waiting = [entry for entry in json.loads(pmom("status", "--json")[1]) if entry["state"] == "queued"]
     assert {entry["message"] for entry in waiting} == {"Dependency"} and len(waiting) == 2
@@ -205,3 +208,13 @@ def test_before_the_time_is_up_the_file_is_completed(folder):
     assert ended(job) == ["FAILED 138:0"]
     run = read.load(f"results/pmom-{job}.h5")
     assert run.status == "interrupted" and run.iterations == run.attributes["iterations"] > 0
+
+
+def test_doctor_names_the_mode_of_preemption(folder):
+    row = batch.preemption()[0]
+    assert (
+        row.state == "note"
+        and "PreemptMode is REQUEUE; of partitions: " in row.finding
+        and "gone CANCEL" in row.finding
+    )
+    assert "--chain" in row.remedy

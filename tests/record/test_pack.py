@@ -19,7 +19,8 @@ from pmom_mpi.words.errors import UserError
 
 RAW = {
     "name": "small", "iterations": 4, "step_size": 0.5, "problem": {"kind": "softmax_regression"},
-    "evaluate": {"every": 2}, "data": {"name": "digits", "nodes": 3}, "gradient": {"batch": 32}, "diagnostics": {"every": 1},
+    "evaluate": {"every": 2}, "data": {"name": "digits", "nodes": 3}, "gradient": {"batch": 32},
+    "diagnostics": {"every": 1},
 }  # fmt: skip
 
 
