@@ -34,7 +34,7 @@ def check() -> list[Row]:
 
 
 def preemption() -> list[Row]:
-    """What Slurm makes of jobs that it takes the hosts from, cluster and partitions; nothing where there is no Slurm."""
+    """What Slurm makes of jobs that it preempts, by cluster and partition; nothing where there is no Slurm."""
     if shutil.which("scontrol") is None:
         return []
     what, whole = "preemption", _words(_ask("show", "config")).get("PreemptMode", "")
@@ -58,7 +58,7 @@ def _ask(*words: str) -> str:
 
 def _words(text: str) -> dict[str, str]:
     """``key=value`` and ``key = value``."""
-    return dict(re.findall(r"(\w+)\s*=\s*(\S+)", text))
+    return dict(re.findall(r"(\w+)[ \t]*=[ \t]*(\S+)", text))
 
 
 def slots(granted: Allocation) -> Row:

@@ -22,7 +22,7 @@ from pmom_mpi.words.errors import UserError
 MARK = "pmom-doctor "
 """In front of what a rank prints: launchers print lines of their own."""
 TALKING = {
-    OPEN_MPI: {"OMPI_MCA_pml_base_verbose": "10", "OMPI_MCA_bml_base_verbose": "100"},
+    OPEN_MPI: {"OMPI_MCA_pml_base_verbose": "10", "OMPI_MCA_btl_base_verbose": "100"},
     MPICH: {"MPIR_CVAR_DEBUG_SUMMARY": "1"},
     INTEL: {"I_MPI_DEBUG": "5"},
 }
@@ -143,7 +143,7 @@ def fabric(vendor: str, said: str) -> Row:
     if not finding:
         return Row(what, NOTE, f"{vendor} does not say", "its manual tells how it is asked: docs/cluster.md")
     if slow:
-        return Row(what, NOTE, finding, "between hosts this is plain TCP; where there is InfiniBand or the like, use the "
+        return Row(what, NOTE, finding, "between hosts this is plain TCP; where there is a faster network, use the "
                    "site's MPI: docs/cluster.md")  # fmt: skip
     return Row(what, GOOD, finding)
 

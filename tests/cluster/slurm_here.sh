@@ -76,6 +76,9 @@ CONF
 }
 
 stop() {
+    if [ -e "$place/slurmctld.pid" ]; then
+        timeout 5 scancel --user=root 2>/dev/null && sleep 1 || true
+    fi
     for daemon in slurmd slurmctld; do
         if [ -e "$place/$daemon.pid" ]; then
             pid=$(cat "$place/$daemon.pid")

@@ -96,6 +96,11 @@ def ended(job: str) -> list[str]:
     return [f"{task['JobState']} {task['ExitCode']}" for task in tasks]
 
 
+def queue() -> list[str]:
+    done = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, timeout=60)
+    return done.stdout.split()
+
+
 def has(path: str, iterations: int) -> Callable[[], bool]:
     return lambda: Path(path).exists() and read.load(path).iterations >= iterations
 
@@ -164,18 +169,18 @@ def test_a_run_is_submitted_watched_preempted_requeued_and_has_the_same_bits(fol
     assert ended(job) == ["COMPLETED 0:0"]
 
 
-def test_a_chain_goes_on_where_slurm_cancels_what_it_preempts(folder, whole):
+def test_the_next_job_of_a_chain_goes_on_with_what_was_stopped(folder, whole):
     first, second, third = submitted(
         "small.yaml", "-s", "problem.seconds=0.1", "--ntasks-per-node", "2", "--chain", "3", "--partition", "gone"
     )  # fmt: skip
     until(has("results/small-0.h5", 4))
     waiting = [entry for entry in json.loads(pmom("status", "--json")[1]) if entry["state"] == "queued"]
     assert {entry["message"] for entry in waiting} == {"Dependency"} and len(waiting) == 2
-    sbatch("--ntasks=8", "--wrap", "sleep 1")
+    subprocess.run(["scancel", "--batch", "--signal=TERM", first], check=True)  # what a preempted job gets first
     until(lambda: read.load("results/small-0.h5").status == "finished")
     assert went_on("results/small-0.h5", whole)
-    assert ended(second) == ["COMPLETED 0:0"] and ended(first)[0].startswith("PREEMPTED")
-    until(lambda: "CANCELLED" in ended(third)[0])  # nothing is left to do for it
+    assert ended(second) == ["COMPLETED 0:0"] and ended(first)[0].startswith("FAILED")
+    until(lambda: third not in queue())  # nothing is left to do for it
 
 
 def test_a_sweep_as_an_array_whose_tasks_take_several_runs(folder):
