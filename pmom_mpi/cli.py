@@ -23,6 +23,7 @@ from pmom_mpi.commands import (  # noqa: E402
     doctor,
     explain,
     looking,
+    pack,
     ready,
     repair,
     reproduce,
@@ -73,6 +74,6 @@ for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
     explain.explain, doctor.doctor, check_problem.check_problem, check_operator.check_operator, bias.bias,
-    bench.bench, repair.repair, theory.theory, reporting.report, watch.watch, trace.trace, advise.advise,
+    bench.bench, repair.repair, pack.pack, theory.theory, reporting.report, watch.watch, trace.trace, advise.advise,
 ):  # fmt: skip
     main.add_command(command)

@@ -119,7 +119,7 @@ def _label(own: Mapping[str, str], all_: Sequence[Mapping[str, str]], run: Run) 
     words = [f"{key} = {own[key]}" for key in keys if not key.startswith(METHOD)]
     if len({_biased(flat) for flat in alike}) > 1:
         words.insert(0, _method_words(run))
-    text = ", ".join(words) or run.path.stem
+    text = ", ".join(words) or run.stem
     return text if len(alike) == len(all_) else f"{name}: {text}"
 
 

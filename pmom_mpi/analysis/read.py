@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,8 @@ import yaml
 from pmom_mpi.analysis import first_format, frames, reached
 from pmom_mpi.analysis.columns import Columns, reading, rows
 from pmom_mpi.analysis.reached import Reached
-from pmom_mpi.record import datasets, events
+from pmom_mpi.record import datasets, events, pack
+from pmom_mpi.record.address import Address
 from pmom_mpi.record.events import Event
 from pmom_mpi.record.reading import opened
 from pmom_mpi.record.repair import is_held
@@ -38,6 +40,7 @@ class Run:
     Attributes
     ----------
     path : Path
+        ``FILE::NAME`` where it lies in a packed file.
     status : str
         finished, diverged, interrupted or failed; while it goes on ``running``; ``killed after N of K iterations`` when
         it never ended but nobody writes it any more; ``running or killed`` where the file system has no locks.
@@ -75,7 +78,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        return str(self.config.get("name", self.path.stem))
+        return str(self.config.get("name", self.stem))
+
+    @property
+    def stem(self) -> str:
+        """What stands for it where there is no better name: its file's, without ending."""
+        return Address.parse(self.path).stem
 
     @property
     def nodes(self) -> int:
@@ -95,7 +103,8 @@ class Run:
     @property
     def resumable(self) -> bool:
         """Whether it ended too early and `pmom resume` goes on with it."""
-        return "run_id" in self.attributes and self.status not in ("finished", "diverged", "running")
+        packed = Address.parse(self.path).name
+        return not packed and "run_id" in self.attributes and self.status not in ("finished", "diverged", "running")
 
     @property
     def told(self) -> tuple[Metric, ...]:
@@ -135,7 +144,12 @@ class Run:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run file, also one that is still growing or whose writer was killed.
+    """Open a run file, also one that is still growing or whose writer was killed; or a run of a packed file.
+
+    Parameters
+    ----------
+    path : path
+        A run file; of a packed file ``FILE::NAME``, or FILE where only one run is in it.
 
     Raises
     ------
@@ -145,19 +159,18 @@ def open_run(path: str | Path) -> Run:
     Examples
     --------
     >>> open_run("results/quickstart-0.h5").metrics["train_loss"][-1]  # doctest: +SKIP
+    >>> open_run("all.h5::top10-seed0").status  # doctest: +SKIP
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such run file")
-    run = _opened(path)
+    address = _one(Address.parse(path))
+    run = _opened(address.path)
     if run.status != "running":
         return run
-    held = is_held(path)
+    held = False if address.name else is_held(address.file)
     if held is None:
         return replace(run, status="running or killed")
     if held:
         return run
-    run = _opened(path)  # it may have ended in between
+    run = _opened(address.path)  # it may have ended in between
     killed = f"killed after {run.iterations} of {run.planned} iterations"
     return replace(run, status=killed) if run.status == "running" else run
 
@@ -166,8 +179,31 @@ load = open_run
 """Its name before there was `open_runs`."""
 
 
+def _one(address: Address) -> Address:
+    """The address of one run, or a `UserError` that says which there are."""
+    if not address.file.is_file():
+        raise UserError(f"{address.file}: no such run file")
+    if not pack.is_packed(address.file):
+        if address.name:
+            raise UserError(f"{address}: {address.file} is no file of packed runs; give it without ::{address.name}")
+        return address
+    names = pack.names(address.file)
+    if address.name in names:
+        return address
+    if len(names) == 1 and not address.name:
+        return Address(address.file, names[0])
+    near = difflib.get_close_matches(address.name, names, n=1) or names[:1]
+    raise UserError(f"{address}: {len(names)} runs are packed in it; name one, such as {address.file}::{near[0]}")
+
+
 def run_files(places: Iterable[str | Path]) -> list[Path]:
-    """Files as they are, and of folders every run file below; checkpoints, which lie beside run files, are left out.
+    """The addresses of all runs in some places; `load` takes each. The one way in which runs are enumerated.
+
+    Parameters
+    ----------
+    places : iterable of path
+        A run file, or ``FILE::NAME``, stands for itself; a packed file for all runs in it; a folder for all that is in
+        or below it. Checkpoints, which lie beside run files, are left out.
 
     Raises
     ------
@@ -180,10 +216,14 @@ def run_files(places: Iterable[str | Path]) -> list[Path]:
         files = [path for path in below if not CHECKPOINT.search(path.name) and not path.name.startswith(".")]
         if not files and place.is_dir():
             raise UserError(f"{place}: no run file in this folder")
-        found += files
+        found += [run for file in files for run in _in_file(file)]
     if not found:
         raise UserError("these are checkpoints; give the run files beside them")
     return found
+
+
+def _in_file(file: Path) -> list[Path]:
+    return [Address(file, name).path for name in pack.names(file)] if pack.is_packed(file) else [file]
 
 
 def _opened(path: Path) -> Run:
@@ -191,7 +231,7 @@ def _opened(path: Path) -> Run:
         return _read(path, file)
 
 
-def _read(path: Path, file: h5py.File) -> Run:
+def _read(path: Path, file: h5py.Group) -> Run:
     version = int(file.attrs["format_version"])
     if version > FORMAT_VERSION:
         raise UserError(f"{path}: format {version} is newer than this pmom reads ({FORMAT_VERSION}); update pmom")

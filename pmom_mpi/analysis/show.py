@@ -49,7 +49,7 @@ def overview(runs: Sequence[Run]) -> Table:
         last = [f"{found[name]['last']:.5g}" for name in names]
         cells = last if alike else [", ".join(f"{name} {value}" for name, value in zip(names, last, strict=True))]
         sent, seconds = decimal(int(traffic(run)["both_once"])), float(run.metrics["time_total"].sum())
-        rows.append((run.path.stem, _brief(run), *cells, sent, f"{seconds:.4g}"))
+        rows.append((run.stem, _brief(run), *cells, sent, f"{seconds:.4g}"))
     heads = [name.replace("_", " ") for name in told[0]] if alike else ["last"]
     return Table("", ("run", "status", *heads, "sent", "seconds"), tuple(rows), texts=2 if alike else 3)
 

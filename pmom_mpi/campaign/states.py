@@ -14,6 +14,7 @@ import numpy as np
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.tables import Table
+from pmom_mpi.record.address import Address
 from pmom_mpi.words.errors import UserError
 
 RATED = 20
@@ -22,6 +23,9 @@ NAMED = re.compile(r"-[0-9a-f]{8}$")
 """How the names of a sweep's runs end."""
 FAILED = ".failed"
 """Ending of the file beside a run's that says why it failed, where there is no run file to say it."""
+
+
+OVER = ("finished", "diverged")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class State:
     path : Path
         Its run file, whether it exists or not.
     state : str
-        waiting (planned, not begun), queued, running, interrupted, killed, finished, diverged, failed, unreadable.
+        waiting (planned, not begun), queued, running, interrupted, killed, finished, diverged, failed, unreadable; of a
+        job instead of a run: queued, job failed.
     iteration, planned : int
         Iterations done, and all.
     rate, left : float
@@ -53,7 +58,7 @@ class State:
 
 def of_file(path: Path) -> State:
     """The state of the run of a file, which need not exist."""
-    if not path.exists():
+    if not Address.parse(path).file.exists():
         failed = path.with_suffix(FAILED)
         return State(path, "failed", message=failed.read_text().strip()) if failed.exists() else State(path, "waiting")
     try:
@@ -76,7 +81,7 @@ def of_run(run: Run) -> State:
 
 
 class Folder:
-    """The runs below a folder; files of runs that have ended are read once."""
+    """The runs below a folder, or in a packed file; files of runs that have ended are read once."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -84,6 +89,8 @@ class Folder:
 
     def states(self) -> list[State]:
         """Of every run, those that are planned by a sweep included; raises `UserError` when there is no such folder."""
+        if self.folder.is_file():
+            return [of_run(read.load(path)) for path in read.run_files([self.folder])]
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such folder")
         planned = (path.with_suffix(".h5") for path in self.folder.rglob("*.yaml") if NAMED.search(path.stem))
@@ -94,7 +101,7 @@ class Folder:
         if path in self._known and self._known[path][0] == changed:
             return self._known[path][1]
         state = of_file(path)
-        if state.state in ("finished", "diverged"):
+        if state.state in OVER:
             self._known[path] = changed, state
         return state
 
@@ -142,4 +149,6 @@ def duration(seconds: float) -> str:
 
 
 def _below(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder).with_suffix("")) if path.is_relative_to(folder) else str(path)
+    if Address.parse(path).file == folder:
+        return Address.parse(path).name or folder.stem
+    return str(path.relative_to(folder)).removesuffix(".h5") if path.is_relative_to(folder) else str(path)

@@ -39,6 +39,8 @@ class Request:
         Tasks of a sweep's array at a time; 0: no limit.
     requeue : bool
         Whether the job is queued again when its time is up or it is preempted.
+    chain : int
+        Jobs in line, each of which begins only when those before it have not come to their end.
     options : tuple of str
         More of sbatch's: ``--account=physics``.
     template : str
@@ -51,6 +53,7 @@ class Request:
     partition: str = ""
     array_limit: int = 0
     requeue: bool = False
+    chain: int = 1
     options: tuple[str, ...] = ()
     template: str = ""
 
@@ -71,15 +74,18 @@ class Script:
         Where it goes, beside the run files.
     text : str
     sweep : Sweep or None
+    chain : int
+        How often it is submitted.
     """
 
     what: str
     path: Path
     text: str
     sweep: sweep_file.Sweep | None = None
+    chain: int = 1
 
-    def submit(self) -> str:
-        """Write it, submit it, note the job's id beside the run files, and return it; raises `UserError`."""
+    def submit(self) -> list[str]:
+        """Write it, submit it, note the jobs' ids beside the run files, and return them; raises `UserError`."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(self.text, encoding="utf-8")
@@ -87,9 +93,11 @@ class Script:
             raise UserError(f"{self.path}: cannot write the script: {error.strerror}") from None
         if self.sweep is not None:
             folder.write_configs(self.sweep)
-        job = slurm.sbatch(self.path)
-        slurm.remember(self.path.parent, job, self.what, self.path)
-        return job
+        submitted: list[str] = []
+        for _ in range(self.chain):
+            submitted.append(slurm.sbatch(self.path, submitted))
+            slurm.remember(self.path.parent, submitted[-1], self.what, self.path)
+        return submitted
 
 
 def script(what: str, request: Request, overrides: Sequence[str] = (), output: str | None = None) -> Script:
@@ -127,7 +135,7 @@ def _of_config(what: str, request: Request, overrides: Sequence[str], output: st
     command = _line([*start, what, "--resume", *words, "-o", config.output])
     path = place.with_suffix(".sbatch")
     text = _render(request, path, config.name, f"The run of {what}, on {_hosts(request)}.", command, 0, place.stem)
-    return Script(what, path, text)
+    return Script(what, path, text, chain=request.chain)
 
 
 def _of_sweep(what: str, request: Request, output: str | None) -> Script:
@@ -140,7 +148,7 @@ def _of_sweep(what: str, request: Request, output: str | None) -> Script:
     path = sweep.folder / f"{sweep.name}.sbatch"
     title = f"The {left} runs of {what} that are not complete, each on {_hosts(request)}."
     text = _render(request, path, sweep.name, title, command, min(left, MOST_TASKS), sweep.name)
-    return Script(what, path, text, sweep)
+    return Script(what, path, text, sweep, request.chain)
 
 
 def _is_complete(path: Path) -> bool:

@@ -44,7 +44,8 @@ def metrics(context: click.Context, parameter: click.Parameter, incomplete: str)
     found: dict[str, str] = {}
     for file in _words(context, "files"):
         try:
-            found |= {name: metric.description for name, metric in read.load(file).described.items()}
+            run = read.load(read.run_files([file])[0])
+            found |= {name: metric.description for name, metric in run.described.items()}
         except UserError:
             continue
     return [Item(name, help=said) for name, said in found.items() if name.startswith(incomplete)]

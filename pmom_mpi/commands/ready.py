@@ -18,6 +18,7 @@ TEMPLATES = {
     ),
     "paper": ("mnist-top10", "the paper's experiment: 100 nodes, MNIST, Top-10 %"),
     "own-problem": ("localization", "a problem of your own: a class in a module beside the config"),
+    "sweep": ("sweep", "many runs from one file: 4 methods x 5 seeds, for pmom sweep, compare and plot"),
     "own-operators": ("my_operators", "a clip, a compressor and a momentum rule of your own, likewise"),
 }
 """What `pmom init` can begin with: the ready config that is copied, and what it is for."""
@@ -48,12 +49,13 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 
 @click.command()
 @click.argument("name", default="quickstart", shell_complete=_complete)
+@click.option("--template", metavar="NAME", help="The same as NAME.")
 @click.option("--list", "listed", is_flag=True, help="Say what there is to begin with.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
-def init(name: str, listed: bool, overwrite: bool) -> None:
+def init(name: str, template: str | None, listed: bool, overwrite: bool) -> None:
     """Write a commented config, and the modules and data it needs, into this folder to begin with.
 
-    NAME is quickstart (the default), paper, own-problem, own-operators, or any name that `pmom configs` lists.
+    NAME is quickstart (the default), paper, sweep, own-problem, own-operators, or any name that `pmom configs` lists.
 
     \b
     pmom init
@@ -62,17 +64,20 @@ def init(name: str, listed: bool, overwrite: bool) -> None:
     from pmom_mpi.config import places
 
     if listed:
-        print_lines(f"{template:15}{purpose}" for template, (_, purpose) in TEMPLATES.items())
+        print_lines(f"{begin:15}{purpose}" for begin, (_, purpose) in TEMPLATES.items())
         return
+    name = template or name
     chosen = TEMPLATES[name][0] if name in TEMPLATES else name
-    if chosen not in places.ready():
+    known = places.ready() | places.sweeps()
+    if chosen not in known:
         raise UserError(f"{name}: nothing to begin with has this name; see pmom init --list and pmom configs")
-    config = places.ready()[chosen]
-    files = [config, *places.companions(config)]
+    config = known[chosen]
+    files = [config] if chosen in places.sweeps() else [config, *places.companions(config)]
     there = [file.name for file in files if Path(file.name).exists()]
     if there and not overwrite:
         raise UserError(f"{', '.join(there)}: here already; pmom init --overwrite replaces what is here")
     for file in files:
         shutil.copyfile(file, file.name)
         click.echo(f"wrote {file.name}")
-    click.echo(f"next: pmom validate {config.name}, pmom run {config.name}")
+    verbs = ("sweep --dry-run", "sweep") if chosen in places.sweeps() else ("validate", "run")
+    click.echo("next: " + ", ".join(f"pmom {verb} {config.name}" for verb in verbs))

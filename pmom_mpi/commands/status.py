@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +28,8 @@ def status(directory: str, watch: bool, as_json: bool) -> None:
     """Say of every run below DIR (results) how far it is.
 
     States: waiting (planned by a sweep), queued (in Slurm), running with its rate and the time it needs, interrupted
-    or killed (pmom sweep or pmom resume goes on), finished, diverged, failed with why.
+    or killed (pmom sweep or pmom resume goes on), finished, diverged, failed with why; job failed, with what Slurm says
+    of the newest job of a folder whose runs are not over (cancelled, out of memory, out of time, ...).
 
     \b
     pmom status results/tune
@@ -62,14 +64,23 @@ def status(directory: str, watch: bool, as_json: bool) -> None:
 
 
 def _all(folder: Folder) -> list[State]:
-    """Of the runs, and of the jobs that wait in Slurm."""
+    """Of the runs, and of their jobs in Slurm: those that wait, and, while runs are left to do, those that failed."""
     from pmom_mpi.campaign import slurm
-    from pmom_mpi.campaign.states import State
+    from pmom_mpi.campaign.states import OVER, State
 
     found = folder.states()
+    over = {state.path.resolve() for state in found if state.state in OVER}
+    left = {state.path for state in found if state.state not in OVER}
     for place in sorted(folder.folder.rglob(slurm.JOBS)):
-        for job in slurm.queued(slurm.jobs(place.parent)):
+        jobs = slurm.jobs(place.parent)
+        for job in slurm.queued(jobs):
             found.append(State(place.parent / f"job {job.id}", "queued", message=job.reason))
+        scripts = {job.id: Path(job.script) for job in jobs}
+        for ended in slurm.ended_badly(jobs):
+            number, part, _ = ended.id.partition("_")
+            own = place.parent / f"{scripts[number].stem}.h5"
+            if any(path.is_relative_to(place.parent) for path in left) if part else own.resolve() not in over:
+                found.append(State(place.parent / f"job {ended.id}", "job failed", message=ended.told))
     return found
 
 

@@ -31,6 +31,17 @@ def ready() -> dict[str, Path]:
     return {path.stem: path for path in found if path.parent.name != "sweeps"}
 
 
+def sweeps() -> dict[str, Path]:
+    """The ready sweep files by their short names.
+
+    Examples
+    --------
+    >>> sorted(sweeps())
+    ['paper-mnist', 'sweep']
+    """
+    return {path.stem: path for path in sorted((folder("configs") / "sweeps").glob("*.yaml"))}
+
+
 def find(config: str | Path) -> Path:
     """The file that is meant: a path as it is, else ``NAME.yaml`` in the working directory, else a ready config.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,18 @@ from pmom_mpi.cluster import mpirun as launchers
 from pmom_mpi.cluster.cores import cores
 from pmom_mpi.cluster.environment import allocation
 from pmom_mpi.cluster.launch import compose
-from pmom_mpi.cluster.mpirun import OPEN_MPI, UNKNOWN, Library, Mpirun
+from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Library, Mpirun
 from pmom_mpi.doctor.row import BAD, GOOD, NOTE, Row, from_error
 from pmom_mpi.words.errors import UserError
 
 MARK = "pmom-doctor "
 """In front of what a rank prints: launchers print lines of their own."""
+TALKING = {
+    OPEN_MPI: {"OMPI_MCA_pml_base_verbose": "10", "OMPI_MCA_btl_base_verbose": "100"},
+    MPICH: {"MPIR_CVAR_DEBUG_SUMMARY": "1"},
+    INTEL: {"I_MPI_DEBUG": "5"},
+}
+"""What makes an MPI library say what its messages go over."""
 JOB_SECONDS = 60
 LAUNCHER_SECONDS = 10
 """More than the ranks get: they end first, and the launcher can say so."""
@@ -35,10 +42,13 @@ class Answer:
         What its ranks printed.
     trouble : str
         What it said when it failed, or that it took too long; empty when it ended well.
+    said : str
+        All that it printed.
     """
 
     reports: list[dict[str, Any]]
     trouble: str
+    said: str = ""
 
 
 def check() -> list[Row]:
@@ -55,10 +65,10 @@ def check() -> list[Row]:
     rows.append(launcher(mpirun, library))
     granted = allocation()
     ranks = max(2, granted.slots) if granted is not None and granted.hosts > 1 else 2
-    answer = start(mpirun, ranks, "hello")
+    answer = start(mpirun, ranks, "hello", variables=TALKING.get(mpirun.vendor, {}))
     rows.append(seen(answer, ranks, mpirun.path))
     if rows[-1].state == GOOD:
-        rows += [binding(answer.reports), failures(mpirun)]
+        rows += [fabric(mpirun.vendor, answer.said), binding(answer.reports), data(answer.reports), failures(mpirun)]
     return rows
 
 
@@ -74,11 +84,13 @@ def launcher(mpirun: Mpirun, library: Library) -> Row:
     return Row("launcher", state, f"{finding}, {but}", "unset PMOM_MPIRUN, or let it be that library's mpirun")
 
 
-def start(mpirun: Mpirun, ranks: int, task: str, extra: Sequence[str] = ()) -> Answer:
-    """Run a task of `pmom_mpi.doctor.rank` as `pmom launch` would, with extra flags."""
+def start(
+    mpirun: Mpirun, ranks: int, task: str, extra: Sequence[str] = (), variables: Mapping[str, str] | None = None
+) -> Answer:
+    """Run a task of `pmom_mpi.doctor.rank` as `pmom launch` would, with extra flags and variables."""
     command = compose(mpirun, ranks, program(task), 1, cores(), allocation(), os.geteuid() == 0)
     words = (command.words[0], *extra, *command.words[1:])
-    return ask(words, launchers.with_path(mpirun.path) | dict(command.variables))
+    return ask(words, launchers.with_path(mpirun.path) | dict(command.variables) | dict(variables or {}))
 
 
 def program(task: str) -> list[str]:
@@ -99,7 +111,7 @@ def ask(words: Sequence[str], environment: Mapping[str, str]) -> Answer:
         return Answer([], f"not done after {JOB_SECONDS + LAUNCHER_SECONDS} s")
     lines = [line.removeprefix(MARK) for line in done.stdout.splitlines() if line.startswith(MARK)]
     trouble = _gist(done.stderr or done.stdout) or f"exit status {done.returncode}" if done.returncode else ""
-    return Answer([json.loads(line) for line in lines], trouble)
+    return Answer([json.loads(line) for line in lines], trouble, done.stdout + done.stderr)
 
 
 def seen(answer: Answer, ranks: int, path: str) -> Row:
@@ -115,6 +127,42 @@ def seen(answer: Answer, ranks: int, path: str) -> Row:
         )  # fmt: skip
     reason = answer.trouble or f"{len(sizes)} ranks answered"
     return Row(what, BAD, reason, f"try '{path} -n {ranks} hostname' by hand; its MPI's manual explains the message")
+
+
+def fabric(vendor: str, said: str) -> Row:
+    """What MPI's messages go over, in the words of the MPI library that was made talkative."""
+    what = "MPI's fabric"
+    if vendor == OPEN_MPI:
+        layers = sorted(set(re.findall(r"select: component (\w+) selected", said)))
+        paths = sorted(set(re.findall(r"Using (\w+) btl for send", said)) - {"self"})
+        finding = " and ".join(layers) + (f", over {', '.join(paths)}" if paths else "")
+        slow = "tcp" in paths
+    else:
+        providers = sorted(set(re.findall(r"(?:libfabric )?provider:\s*([\w;-]+)", said)))
+        finding, slow = ", ".join(providers), any("tcp" in name or "sockets" in name for name in providers)
+    if not finding:
+        return Row(what, NOTE, f"{vendor} does not say", "its manual tells how it is asked: docs/cluster.md")
+    if slow:
+        return Row(what, NOTE, finding, "between hosts this is plain TCP; where there is a faster network, use the "
+                   "site's MPI: docs/cluster.md")  # fmt: skip
+    return Row(what, GOOD, finding)
+
+
+def data(reports: list[dict[str, Any]]) -> Row:
+    """Whether all hosts of a job see the same data sets, of the same sizes."""
+    what = "data on the hosts"
+    seen = {report["host"]: report["data"] for report in reports}
+    folder = reports[0]["folder"]
+    names = sorted(set().union(*seen.values()))
+    wrong = [f"{host} has no {name}" for host, found in seen.items() for name in names if name not in found]
+    sizes = {name: {found[name] for found in seen.values() if name in found} for name in names}
+    wrong += [f"{name} is not of one size" for name, found in sizes.items() if len(found) > 1]
+    if wrong:
+        return Row(what, BAD, f"{folder}: {'; '.join(wrong)}", "export PMOM_DATA_DIR=FOLDER, one that all hosts share")
+    finding = f"{', '.join(names) or 'no data set'} in {folder}, on {len(seen)} host(s)"
+    if len(seen) == 1 and allocation() is None:
+        return Row(what, GOOD, f"{finding}; of compute nodes: start pmom doctor inside a job")
+    return Row(what, GOOD, finding)
 
 
 def binding(reports: list[dict[str, Any]]) -> Row:

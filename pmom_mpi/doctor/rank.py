@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 
+from pmom_mpi.data import library
 from pmom_mpi.doctor.jobs import MARK
 
 
@@ -20,7 +21,20 @@ def hello() -> dict[str, object]:
 
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     MPI.COMM_WORLD.Barrier()
-    return {"size": MPI.COMM_WORLD.size, "host": socket.gethostname(), "cpus": affinity}
+    return {
+        "size": MPI.COMM_WORLD.size, "host": socket.gethostname(), "cpus": affinity,
+        "folder": str(library.cache_directory()), "data": data(),
+    }  # fmt: skip
+
+
+def data() -> dict[str, int]:
+    """The data sets that this rank sees on its disks, and their bytes."""
+    try:
+        folders = [path for path in library.cache_directory().iterdir() if path.is_dir()]
+        return {folder.name: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                for folder in folders}  # fmt: skip
+    except OSError:
+        return {}
 
 
 def survive() -> dict[str, object]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pmom_mpi.record.address import Address
 from pmom_mpi.record.datasets import DataSets
+from pmom_mpi.record.pack import is_packed
 from pmom_mpi.record.reading import opened
 from pmom_mpi.words.errors import UserError
 
@@ -36,6 +38,8 @@ class Head:
     def read(cls, path: str | Path) -> Head:
         """Also of a file whose writer was killed; raises `UserError` when it is no run file that can be resumed."""
         try:
+            if is_packed(Address.parse(path).file):
+                raise UserError(f"{path}: packed runs are there to be read; resume the run file that was packed")
             with opened(path) as file:
                 found = file.attrs
                 folders = tuple(str(file["provenance"].attrs["folders"]).split("\n"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import h5py
 
+from pmom_mpi.record.address import Address
 from pmom_mpi.record.repair import is_held, mended
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.hdf5 import open_to_read
@@ -17,10 +18,15 @@ from pmom_mpi.words.hdf5 import open_to_read
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+MARK = b"pmom packed runs"
+"""How a file of packed runs begins."""
+RUNS = "runs"
+"""Its group that holds them."""
+
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[h5py.File]:
-    """A run file that grows, has ended, or whose writer was killed.
+def opened(path: str | Path) -> Iterator[h5py.Group]:
+    """A run file that grows, has ended, or whose writer was killed; or the group of a run in a packed file.
 
     Only what is being written needs HDF5's SWMR mode, in which damaged metadata is read again and again, after ever
     longer waits, practically for ever. What a killed writer has left is read as if it were repaired.
@@ -29,8 +35,15 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
     ------
     OSError
         When there is no such file, or it is no HDF5 file.
+    KeyError
+        When a packed file has no run of this name.
     """
-    path = Path(path)
+    address = Address.parse(path)
+    if address.name:
+        with open_to_read(address.file) as file:
+            yield file[RUNS][address.name]
+        return
+    path = address.file
     try:
         head, end, flagged = mended(path)
     except UserError:  # of another kind, or none: HDF5 knows

@@ -15,6 +15,7 @@ from itertools import chain
 import numpy as np
 
 from pmom_mpi.bias.base import Numbers
+from pmom_mpi.bias.drops import Drops
 from pmom_mpi.bias.pipeline import Pipeline
 from pmom_mpi.method.aggregate import Aggregate
 from pmom_mpi.method.ledger import Ledger
@@ -148,9 +149,11 @@ class TracedPipeline(Pipeline):
 
     trace: Trace
 
-    def apply(self, gradient: np.ndarray, node: int, iteration: int) -> tuple[Message, Numbers]:
+    def apply(
+        self, gradient: np.ndarray, node: int, iteration: int, drops: Drops | None = None
+    ) -> tuple[Message, Numbers]:
         self.trace[iteration, node, GRADIENT] = fingerprint(gradient)
-        return super().apply(gradient, node, iteration)
+        return super().apply(gradient, node, iteration, drops)
 
 
 class TracedHost:

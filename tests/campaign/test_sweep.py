@@ -226,8 +226,8 @@ def test_killed_at_random_it_ends_the_same(folder):
 
 
 @pytest.mark.slow
-def test_killed_at_random_many_times_it_ends_the_same(folder):
-    killed_at_random(folder, 12)
+def test_killed_twenty_times_at_random_it_ends_the_same(folder):
+    killed_at_random(folder, 20)
 
 
 def test_two_sweeps_share_the_runs(folder):

@@ -11,6 +11,7 @@ import pmom_mpi
 from pmom_mpi.analysis import published
 from pmom_mpi.campaign import sweep_file
 from pmom_mpi.campaign.identity import identity
+from pmom_mpi.runtime.resume import differences
 from pmom_mpi.words.errors import UserError
 
 ROOT = Path(pmom_mpi.__file__).parents[1]
@@ -129,3 +130,10 @@ def test_an_identity_is_of_what_matters():
         {"dtype": "float64"},
     ]
     assert len({identity(BASE | change) for change in other} | {identity(BASE)}) == len(other) + 1
+
+
+def test_what_an_identity_leaves_out_may_change_when_a_run_is_gone_on_with():
+    changed = BASE | {"name": "other", "output": "other.h5", "checkpoint": {"every": 2}}
+    changed |= {"record": {"flush_seconds": 3.0}}
+    assert identity(changed) == identity(BASE) and list(differences(BASE, changed)) == []
+    assert [key for key, *_ in differences(BASE, BASE | {"seed": 1})] == ["seed"]

@@ -209,3 +209,20 @@ def test_what_is_found_is_printed_as_it_is():
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(doctor.render([doctor.Row("a", "bad", "[red] is a word here", "do [this]")]))
     assert "[red] is a word here" in (text := console.export_text()) and "do [this]" in text
+
+
+def test_the_fabric_of_a_job_is_named(healthy):
+    if launchers.find().vendor == OPEN_MPI:
+        assert healthy["MPI's fabric"]["finding"] in ("ob1, over sm", "ob1, over vader", "ucx")
+    assert jobs.fabric("MPICH", "Required minimum FI_VERSION: 10014\nprovider: tcp;ofi_rxm, score").state == "note"
+    assert jobs.fabric("Intel MPI", "[0] MPI startup(): libfabric provider: mlx").finding == "mlx"
+    assert jobs.fabric(OPEN_MPI, "") == jobs.fabric(OPEN_MPI, "nothing of it")
+
+
+def test_hosts_that_see_other_data_are_named(healthy):
+    assert "on 1 host(s)" in healthy["data on the hosts"]["finding"]
+    one, other = ({"host": host, "folder": "/data", "data": {"mnist": 9}} for host in ("h1", "h2"))
+    assert jobs.data([one, other]).state == "good"
+    assert "h2 has no mnist" in jobs.data([one, other | {"data": {}}]).finding
+    assert "mnist is not of one size" in (row := jobs.data([one, other | {"data": {"mnist": 8}}])).finding
+    assert row.state == "bad" and "PMOM_DATA_DIR" in row.remedy

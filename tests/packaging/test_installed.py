@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from pmom_mpi.analysis import read
@@ -82,3 +83,14 @@ def test_nothing_is_left_behind_when_it_is_removed(installed, environment, wheel
         assert list(environment.parents[1].rglob("*pmom*")) == []
     finally:
         installed(f"{environment} -m pip install --no-deps --no-index --force-reinstall {wheel}")
+
+
+@pytest.mark.slow
+def test_four_methods_with_five_seeds_are_a_figure_in_four_commands(installed):
+    installed("pmom init --template sweep")
+    installed("sed -i 's/iterations: 200/iterations: 4/; s/every: 10/every: 2/' sweep.yaml")
+    assert "20 of 20 done" in installed("pmom sweep sweep.yaml")
+    assert "ef14 + scaled_sign" in (said := installed("pmom compare results/sweep")) and said.count("  5  ") >= 4
+    installed("pmom plot results/sweep -o sweep.svg")
+    drawn = (installed.work / "sweep.svg").read_text()
+    assert drawn.count("5 seeds") >= 4

@@ -1,0 +1,31 @@
+"""A Slurm for the tests that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).with_name("slurm_here.sh")
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[None]:
+    """PMOM_SLURM=here: one on this machine, started and taken away again; =cluster: the one that is there."""
+    wanted = os.environ.get("PMOM_SLURM", "")
+    if wanted == "cluster":
+        yield
+    elif wanted != "here":
+        pytest.skip("PMOM_SLURM=here starts a Slurm for it (root, slurm-wlm and munge), =cluster submits to yours")
+    elif os.geteuid() != 0 or shutil.which("slurmctld") is None or shutil.which("munged") is None:
+        pytest.skip("PMOM_SLURM=here: needs root, and apt-get install --no-install-recommends slurm-wlm munge")
+    else:
+        subprocess.run([HERE, "start"], check=True, timeout=120)
+        try:
+            yield
+        finally:
+            subprocess.run([HERE, "stop"], check=True, timeout=60)
