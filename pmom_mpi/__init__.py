@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pmom_mpi.analysis.read import Run, load
-    from pmom_mpi.runtime.experiment import Result, run
+    from pmom_mpi.runtime.experiment import run
+    from pmom_mpi.runtime.legs import Result
     from pmom_mpi.words.errors import UserError
 
 __version__ = "0.1.0"
 __all__ = ["Result", "Run", "UserError", "load", "run"]
 
 _PLACES = {
-    "Result": "pmom_mpi.runtime.experiment",
+    "Result": "pmom_mpi.runtime.legs",
     "Run": "pmom_mpi.analysis.read",
     "UserError": "pmom_mpi.words.errors",
     "load": "pmom_mpi.analysis.read",

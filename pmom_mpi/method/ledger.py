@@ -78,6 +78,10 @@ class Ledger:
         self._pending, self.entry = self.entry, Entry({"iteration": iteration})
         self._last = perf_counter()
 
+    def before(self, iteration: int) -> Entry:
+        """The entry that waited as this iteration began, or waits still."""
+        return self._pending if self.entry.row.get("iteration") == iteration else self.entry
+
     def lap(self, station: str) -> None:
         """The time since the last lap, or since the iteration began, was the server's for this station."""
         row, now = self.entry.row, perf_counter()
