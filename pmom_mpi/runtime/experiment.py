@@ -115,7 +115,7 @@ def _run(begin: Callable[[], Beginning], watcher: Watcher | None) -> Result:
             watcher.ready(warm_up_seconds)
         serving = None if recorder is None else Serving(recorder, beginning.checkpoint, watcher)
         result = legs(ranks, setting, host, serving)
-        ranks.close()
+        ranks.close(result.exit_code)
     return result if ranks.serves else Result(result.status, result.exit_code, result.path, None)
 
 

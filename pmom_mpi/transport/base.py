@@ -173,5 +173,5 @@ class Ranks(Protocol):
     def abort(self, code: int) -> None:
         """End every rank of the job at once."""
 
-    def close(self) -> None:
-        """Free what was opened; all ranks together."""
+    def close(self, code: int = 0) -> None:
+        """Free what was opened; all ranks together, and with the job's exit status."""

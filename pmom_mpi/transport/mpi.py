@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -50,6 +51,7 @@ class MpiRanks:
         if not self.serves and neighbours[0][0] == SERVER:
             self._cores = own_core([cores for _, cores in neighbours], local.rank)
         local.Free()
+        self._shrunk = False
         self.survives = survives_losses()
         here = Place(self.rank, socket.gethostname(), os.getpid())
         self.places: list[Place] = self.comm.allgather(here)
@@ -136,6 +138,7 @@ class MpiRanks:
             os._exit(1)
         self.places = [self.places[rank] for rank in stay]
         self.hosts = [place.host for place in self.places]
+        self._shrunk = True
         self.comm, self.rank, self.size = smaller, smaller.rank, smaller.size
         self.workers = self.size - 1
         self.worker = None if self.serves else self.rank - 1
@@ -150,11 +153,22 @@ class MpiRanks:
                     _kill(place)
         MPI.COMM_WORLD.Abort(code)
 
-    def close(self) -> None:
-        self.comm.Free()
+    def close(self, code: int = 0) -> None:
+        """After a loss Open MPI's Finalize would wait forever (its thread of heartbeats), so it is passed by."""
+        if self._shrunk:
+            atexit.register(_leave, code)
+        else:
+            self.comm.Free()
 
 
 def _kill(place: Place) -> None:
     """End a process of this host."""
     with suppress(ProcessLookupError):
         os.kill(place.process, signal.SIGKILL)
+
+
+def _leave(code: int) -> None:
+    """End this process without MPI's Finalize."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -59,7 +59,7 @@ class OneProcess:
     def abort(self, code: int) -> None:
         raise SystemExit(code)
 
-    def close(self) -> None:
+    def close(self, code: int = 0) -> None:
         """Nothing was opened."""
 
 
