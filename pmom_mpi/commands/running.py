@@ -76,9 +76,10 @@ def launch(
 
     if fault_tolerant:
         arguments = (*arguments, "-s", "transport.fault_tolerant=true")
-    survives = fault_tolerant if dry_run else _check(config, arguments)
     words = launching.pmom("run", config, *arguments)
-    command = launching.launch_command(ranks, words, threads, fault_tolerant=survives)
+    command = launching.launch_command(ranks, words, threads, fault_tolerant=fault_tolerant)
+    if not dry_run and _check(config, arguments):
+        command = launching.launch_command(ranks, words, threads, fault_tolerant=True)
     click.echo(str(command), err=not dry_run)
     if not dry_run:
         launching.execute(command)
