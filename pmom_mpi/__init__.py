@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from pmom_mpi.analysis.read import Run, load, open_run
     from pmom_mpi.analysis.runs import Runs
     from pmom_mpi.campaign.opening import open_runs
-    from pmom_mpi.runtime.experiment import Result, run
+    from pmom_mpi.runtime.experiment import run
+    from pmom_mpi.runtime.legs import Result
     from pmom_mpi.words.errors import UserError
 
 __version__ = "0.1.0"
 __all__ = ["Result", "Run", "Runs", "UserError", "load", "open_run", "open_runs", "run"]
 
 _PLACES = {
-    "Result": "pmom_mpi.runtime.experiment",
+    "Result": "pmom_mpi.runtime.legs",
     "Run": "pmom_mpi.analysis.read",
     "Runs": "pmom_mpi.analysis.runs",
     "UserError": "pmom_mpi.words.errors",

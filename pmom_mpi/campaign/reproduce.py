@@ -11,6 +11,7 @@ from rich.table import Table
 from pmom_mpi.analysis import published, read
 from pmom_mpi.campaign.identity import complete
 from pmom_mpi.runtime import experiment
+from pmom_mpi.runtime.legs import Watcher
 from pmom_mpi.transport import connect
 from pmom_mpi.words.errors import UserError
 
@@ -31,7 +32,7 @@ def reproduce(
     seeds: Sequence[int],
     iterations: int,
     folder: Path,
-    watcher: experiment.Watcher | None,
+    watcher: Watcher | None,
     what: str = "mnist",
 ) -> list[Comparison]:
     """Run each setting and seed whose run file is not there yet; comparisons of all of them on rank 0, none elsewhere.

@@ -59,6 +59,17 @@ def launcher(environment: Mapping[str, str] = os.environ) -> Launcher | None:
     return None
 
 
+def survives_losses(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the launcher lets the other ranks go on when one dies: Open MPI's ``mpirun --with-ft ulfm``.
+
+    Examples
+    --------
+    >>> survives_losses({"OMPI_MCA_mpi_ft_enable": "1"}), survives_losses({})
+    (True, False)
+    """
+    return environment.get("OMPI_MCA_mpi_ft_enable", "").lower() in ("1", "true")
+
+
 @dataclass(frozen=True)
 class Allocation:
     """What a batch system has given to this job.

@@ -15,6 +15,12 @@ from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, Mpirun, find, with_p
 from pmom_mpi.words.errors import UserError
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+ULFM = (
+    "--with-ft", "ulfm", "--mca", "mpi_ft_detector", "1", "--mca", "mpi_ft_detector_thread", "1",
+    "--mca", "mpi_ft_detector_period", "1", "--mca", "mpi_ft_detector_timeout", "4",
+)  # fmt: skip
+"""Open MPI's flags for a job that survives lost ranks. Without the heartbeats, in a thread of their own, nobody notices
+a rank that exits with a status that is not 0, is stopped, or whose host is silent."""
 ROOT_VARIABLES = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
@@ -39,7 +45,9 @@ class Command:
         return " ".join([*set_first, shlex.join(self.words)])
 
 
-def launch_command(ranks: int, program: Sequence[str], threads: int = 1, alone: bool = True) -> Command:
+def launch_command(
+    ranks: int, program: Sequence[str], threads: int = 1, alone: bool = True, fault_tolerant: bool = False
+) -> Command:
     """The command that starts ``program`` on so many ranks of this machine or allocation.
 
     Parameters
@@ -52,13 +60,15 @@ def launch_command(ranks: int, program: Sequence[str], threads: int = 1, alone: 
         BLAS threads a rank.
     alone : bool
         Whether these cores are this job's; ranks of jobs that share them are not bound, lest all take the first ones.
+    fault_tolerant : bool
+        Whether the other ranks go on when one dies.
 
     Raises
     ------
     UserError
-        When there is no mpirun that belongs to mpi4py's MPI.
+        When there is no mpirun that belongs to mpi4py's MPI, or it cannot let the others go on.
     """
-    return compose(find(), ranks, program, threads, cores(), allocation(), os.geteuid() == 0, alone)
+    return compose(find(), ranks, program, threads, cores(), allocation(), os.geteuid() == 0, alone, fault_tolerant)
 
 
 def compose(
@@ -70,6 +80,7 @@ def compose(
     granted: Allocation | None,
     root: bool,
     alone: bool = True,
+    fault_tolerant: bool = False,
 ) -> Command:
     """`launch_command` with everything it finds out given.
 
@@ -77,6 +88,11 @@ def compose(
     told that more ranks than slots are meant. In an allocation its slots count, but no more than its hosts have usable
     cores (taken to be like this one's): Slurm may count hardware threads.
     """
+    if fault_tolerant and mpirun.vendor != OPEN_MPI:
+        raise UserError(
+            f"transport.fault_tolerant: {mpirun.path} is of {mpirun.vendor}; only Open MPI (with ULFM) goes on without "
+            "a rank; leave it false, and resume from checkpoints"
+        )
     cores_there = machine.usable if granted is None else min(granted.slots, granted.hosts * machine.usable)
     fits = alone and ranks * threads <= cores_there
     variables = dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -84,6 +100,7 @@ def compose(
         flags = [word for name in variables for word in ("-x", name)]
         binding = ["--map-by", f"slot:pe={threads}", "--bind-to", "core"]
         flags += binding if fits else ["--oversubscribe", "--bind-to", "none"]
+        flags += ULFM if fault_tolerant else ()
         variables |= ROOT_VARIABLES if root else {}
     elif mpirun.vendor == MPICH:
         flags = ["-bind-to", f"core:{threads}" if fits else "none"]

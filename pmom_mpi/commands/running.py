@@ -64,10 +64,13 @@ def run(
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("-n", "--ranks", type=click.IntRange(1), required=True, help="MPI ranks: one server and the workers.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="BLAS threads a rank.")
+@click.option("--fault-tolerant", is_flag=True, help="Go on when a worker dies (Open MPI with ULFM).")
 @click.option("--dry-run", is_flag=True, help="Print the command, do not run it.")
 @config_argument
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tuple[str, ...]) -> None:
+def launch(
+    ranks: int, threads: int, fault_tolerant: bool, dry_run: bool, config: str, arguments: tuple[str, ...]
+) -> None:
     """Start `pmom run CONFIG` on -n ranks of this machine or allocation, with mpirun's flags chosen for you.
 
     Finds the mpirun that belongs to this Python's MPI (Open MPI, MPICH, Intel MPI; PMOM_MPIRUN overrides), sets
@@ -79,9 +82,12 @@ def launch(ranks: int, threads: int, dry_run: bool, config: str, arguments: tupl
     """
     from pmom_mpi.cluster import launch as launching
 
-    command = launching.launch_command(ranks, launching.pmom("run", config, *arguments), threads)
-    if not dry_run:
-        _check(config, arguments)
+    if fault_tolerant:
+        arguments = (*arguments, "-s", "transport.fault_tolerant=true")
+    words = launching.pmom("run", config, *arguments)
+    command = launching.launch_command(ranks, words, threads, fault_tolerant=fault_tolerant)
+    if not dry_run and _check(config, arguments):
+        command = launching.launch_command(ranks, words, threads, fault_tolerant=True)
     if dry_run:
         click.echo(str(command))
     else:
@@ -98,15 +104,18 @@ def _folded(command: str) -> str:
     return " \\\n".join(lines)
 
 
-def _check(config: str, arguments: tuple[str, ...]) -> None:
-    """What `pmom run` would say of its arguments and of the config, before any rank is started."""
+def _check(config: str, arguments: tuple[str, ...]) -> bool:
+    """What `pmom run` would say of its arguments and of the config, before any rank is started.
+
+    Returns whether the run is to survive lost ranks.
+    """
     from pmom_mpi import config as configs
     from pmom_mpi.runtime.setting import Source
 
     given = run.make_context("run", [config, *arguments]).params
     source = Source.read(config, given["overrides"], given["output"])
     configs.allow_modules(source.folders)
-    configs.from_raw(source.raw, source.name)
+    return configs.from_raw(source.raw, source.name).transport.fault_tolerant
 
 
 @click.command()

@@ -123,9 +123,14 @@ class Transport:
     ----------
     deadline : float
         Seconds after an iteration's broadcast when a job whose workers have not all answered is given up; 0: never.
+        With ``fault_tolerant`` these workers are given up instead, where they are on the server's host.
+    fault_tolerant : bool
+        Whether the run goes on when a worker dies, its nodes on the others (Open MPI started with ULFM; `pmom launch`
+        sees to it).
     """
 
     deadline: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    fault_tolerant: bool = False
 
 
 @dataclass(frozen=True)

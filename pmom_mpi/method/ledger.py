@@ -92,6 +92,10 @@ class Ledger:
         self._tracing, self._left = self._left > 0, self._left - 1
         self._last = perf_counter()
 
+    def before(self, iteration: int) -> Entry:
+        """The entry that waited as this iteration began, or waits still."""
+        return self._pending if self.entry.row.get("iteration") == iteration else self.entry
+
     def lap(self, station: str, node: int = -1) -> None:
         """The time since the last lap, or since the iteration began, was the server's for this station (and node)."""
         row, now = self.entry.row, perf_counter()

@@ -149,6 +149,11 @@ class Server:
         self._momentum = method.momentum.init(self.x.size, self.x.dtype)
         self._next = 0
 
+    @property
+    def next(self) -> int:
+        """The iteration that is going on, or comes next."""
+        return self._next
+
     def run(self) -> str:
         """Iterate; return ``"finished"``, ``"diverged"`` or ``"interrupted"``."""
         method, total, status = self._method, self._method.iterations, "finished"
@@ -259,10 +264,14 @@ class Server:
         self._ledger.close(found)
 
     def snapshot(self) -> Snapshot:
-        """All of this between two iterations; the arrays are the server's own and change with its next step."""
+        """All of this between two iterations; the arrays are the server's own and change with its next step.
+
+        Also of an iteration whose answers did not all come, as it was before: only its end changes anything, unless
+        broadcasts or the average are remembered.
+        """
         return Snapshot(
             self._next, self._method.iterations, self.x, self._momentum, self._aggregate.memory, self._downlink.memory,
-            self._companion, self._ledger.entry,
+            self._companion, self._ledger.before(self._next),
         )  # fmt: skip
 
     def resume(self, snapshot: Snapshot) -> None:

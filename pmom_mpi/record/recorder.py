@@ -148,6 +148,13 @@ class Recorder:
                 made._begin(path, file, partial, flush_seconds)
         return made
 
+    def rewound(self, rows: int, workers: int) -> Recorder:
+        """The same file with its first ``rows`` rows only, to go on with instead of this; see `reopen`."""
+        self.flush()
+        self._file.close()
+        self._held.close()
+        return Recorder.reopen(self.path, rows, None, self._flush_seconds, workers)
+
     def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float) -> None:
         """Make ready for rows, behind those that are there."""
         self.path, self._file, self._flush_seconds = path, file, flush_seconds

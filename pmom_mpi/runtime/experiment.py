@@ -5,75 +5,28 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 
 from pmom_mpi import config as configs
-from pmom_mpi.method.aggregate import Aggregate
-from pmom_mpi.method.divergence import Origin
-from pmom_mpi.method.ledger import Ledger, columns, node_columns, worker_columns
-from pmom_mpi.method.server import Method, Server
-from pmom_mpi.method.worker import Worker
+from pmom_mpi.method.ledger import columns, node_columns, worker_columns
 from pmom_mpi.problems.base import Known, Problem
 from pmom_mpi.record.checkpoint import Checkpoint, clear, usable
 from pmom_mpi.record.provenance import provenance
 from pmom_mpi.record.recorder import Recorder, check_place
 from pmom_mpi.runtime import determinism
 from pmom_mpi.runtime.dense import dense_seconds
+from pmom_mpi.runtime.legs import Result, Serving, Watcher, legs, restore
 from pmom_mpi.runtime.resume import Beginning, resumed
-from pmom_mpi.runtime.saving import Saving
 from pmom_mpi.runtime.setting import Raw, Setting, Source
-from pmom_mpi.runtime.together import EXIT_CODES, agree, from_server, text_of, together
+from pmom_mpi.runtime.together import agree, from_server, together
 from pmom_mpi.runtime.warm_up import warm_up
 from pmom_mpi.transport import connect
 from pmom_mpi.transport.base import Ranks
-from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.placement import cores_available
-from pmom_mpi.transport.signals import Interrupted, Signals
-from pmom_mpi.words.errors import blame
-from pmom_mpi.words.report import Entry, Row
-
-
-class Watcher(Protocol):
-    """Who wants to see a run as it goes (a progress bar); called on rank 0 only."""
-
-    def begin(self, setting: Setting, ranks: int) -> None: ...
-
-    def ready(self, seconds: float) -> None: ...
-
-    def row(self, row: Row) -> None: ...
-
-    def end(self, status: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended.
-
-    Attributes
-    ----------
-    status : str
-        ``finished``, ``diverged`` or ``interrupted``.
-    exit_code : int
-        0, 3 (diverged and told to stop then), or 128 + the signal's number.
-    path : Path
-        The run file.
-    x : ndarray or None
-        The final model, on rank 0; None on the workers.
-    over : bool
-        Whether a run that was to go on was over already, so that nothing was done.
-    """
-
-    status: str
-    exit_code: int
-    path: Path
-    x: np.ndarray | None
-    over: bool = False
+from pmom_mpi.words.errors import UserError, blame
 
 
 def run(
@@ -163,27 +116,28 @@ def _run(begin: Callable[[], Beginning], watcher: Watcher | None, check_determin
             found = determinism.check(ranks, setting)
             if ranks.serves:
                 print(f"determinism: {found}", file=sys.stderr, flush=True)
-        agree(ranks, lambda: _restore(ranks, host, beginning.checkpoint))
+        agree(ranks, lambda: restore(ranks, host, beginning.checkpoint))
         seconds = {"setup_seconds": perf_counter() - began - warm_up_seconds, "warm_up_seconds": warm_up_seconds}
         link = ranks.link_speed()
         clocks = ranks.clocks() if setting.config.record.trace else None
         recorder = agree(
             ranks, lambda: _recorder(ranks, setting, link, seconds, beginning, clocks) if ranks.serves else None
         )
-        ended = None
-        if recorder is None:
-            ranks.serve(host, setting.hosting, setting.capacity)
-        else:
-            if watcher is not None:
-                watcher.ready(warm_up_seconds)
-            ended = _serve(ranks, setting, host, recorder, beginning.checkpoint, watcher, clocks)
-        result = ranks.share(ended)
-        ranks.close()
+        if watcher is not None and recorder is not None:
+            watcher.ready(warm_up_seconds)
+        serving = None if recorder is None else Serving(recorder, beginning.checkpoint, watcher, clocks)
+        result = legs(ranks, setting, host, serving)
+        ranks.close(result.exit_code)
     return result if ranks.serves else Result(result.status, result.exit_code, result.path, None)
 
 
 def _announce(ranks: Ranks, setting: Setting, beginning: Beginning, watcher: Watcher | None) -> None:
     """Say what is about to run, once its run file can be made."""
+    if setting.config.transport.fault_tolerant and ranks.size > 1 and not ranks.survives:
+        raise UserError(
+            f"{setting.source.name}: transport.fault_tolerant is true, but the job was not started with "
+            "Open MPI's mpirun --with-ft ulfm; start it with pmom launch, or leave it false"
+        )
     if beginning.checkpoint is None:
         with blame(f"{setting.source.name}: output"):
             check_place(setting.config.output, beginning.replaces)
@@ -191,91 +145,6 @@ def _announce(ranks: Ranks, setting: Setting, beginning: Beginning, watcher: Wat
         print(note, file=sys.stderr, flush=True)
     if watcher is not None:
         watcher.begin(setting, ranks.size)
-
-
-def _restore(ranks: Ranks, host: Worker, start: Path | None) -> None:
-    """What the nodes of this rank remembered."""
-    if start is not None and ranks.worker is not None:
-        with usable(start):
-            host.restore(Checkpoint(start))
-
-
-def _serve(
-    ranks: Ranks,
-    setting: Setting,
-    host: Worker,
-    recorder: Recorder,
-    start: Path | None,
-    watcher: Watcher | None,
-    clocks: np.ndarray | None,
-) -> Result:
-    """The server's whole run: however it ends, the run file is completed."""
-    server, message = None, ""
-    saving = Saving(setting.config.checkpoint, recorder, bool(host.memory(0)))
-    try:
-        with Signals() as signals:
-            server = _server(ranks, setting, host, recorder, saving, watcher, signals, clocks)
-            if start is not None:
-                with usable(start):
-                    server.resume(Checkpoint(start).snapshot())
-            status = server.run()
-            saving.wait()
-            if status == "interrupted":
-                message = f"interrupted by signal {signals.arrived}"
-            elif server.origin is not None:
-                message = f"iteration {server.origin.iteration}: {server.origin.words}"
-                print(f"pmom: {message}", file=sys.stderr, flush=True)
-            recorder.finish(status, server.x, message)
-            if watcher is not None:
-                watcher.end(status)
-    except BaseException as error:
-        status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
-        with suppress(Exception):  # what is told is what came first
-            saving.discard()
-        with suppress(Exception):
-            recorder.finish(status, None if server is None else server.x, message=text_of(error).splitlines()[-1])
-        with suppress(Exception):
-            if watcher is not None:
-                watcher.end(status)
-        raise
-    if status == "interrupted" and ranks.size > 1:
-        print(f"pmom: {message}; the run file is complete up to here", file=sys.stderr, flush=True)
-    code = 128 + (signals.arrived or 0) if status == "interrupted" else EXIT_CODES[status]
-    if status == "diverged" and setting.config.on_divergence == "continue":
-        code = 0
-    return Result(status, code, Path(setting.config.output), server.x)
-
-
-def _server(
-    ranks: Ranks, setting: Setting, host: Worker, recorder: Recorder, saving: Saving, watcher: Watcher | None,
-    signals: Signals, clocks: np.ndarray | None,
-) -> Server:  # fmt: skip
-    config, problem, pipeline = setting.config, setting.problem, setting.pipeline
-
-    def append(entry: Entry) -> None:
-        recorder.append(entry.row, entry.nodes, entry.workers, entry.intervals)
-        if watcher is not None:
-            watcher.row(entry.row)
-
-    def lags(iteration: int, words: str, rank: int, host: str) -> None:
-        print(f"pmom: iteration {iteration}: {words}", file=sys.stderr, flush=True)
-        recorder.event(iteration, words, rank, host)
-
-    def tell(found: Origin) -> None:
-        rank = -1 if found.node is None else ranks.size - ranks.workers + setting.hosting.worker_of(found.node)
-        recorder.event(found.iteration, found.words, rank, "" if rank < 0 else ranks.hosts[rank])
-
-    patience = Patience(ranks.hosts, config.transport.deadline, lags)
-    star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
-    aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
-    traced = 0 if clocks is None else config.record.trace_iterations
-    ledger = Ledger(setting.schema, append, config.record.nodes, traced, clocks)
-    names = tuple(metric.name for metric in setting.schema.reported)
-    method = Method(config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop")
-    return Server(
-        method, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
-        lambda: signals.arrived, names, tell, setting.diagnosis(),
-    )  # fmt: skip
 
 
 def _constants(problem: Problem) -> dict[str, float | None]:

@@ -93,6 +93,8 @@ class Setting:
     schema: Schema
     facts: dict[str, float]
     warnings: list[str]
+    found: object = None
+    """What takes everybody's data and was solved for once."""
 
     @classmethod
     def make(cls, ranks: Ranks, source: Source, nodes: range | None = None) -> Setting:
@@ -116,7 +118,19 @@ class Setting:
             with blame(source.name):
                 found = from_server(ranks, solvable.solve)
                 agree(ranks, lambda: solvable.adopt(found))
+            setting = replace(setting, found=found)
         return agree(ranks, setting._described)
+
+    def again(self, ranks: Ranks) -> Setting:
+        """The same on fewer ranks, whose nodes are others now; nothing is solved for a second time."""
+
+        def made() -> Setting:
+            setting = replace(self._load(ranks, self.source, None), found=self.found)
+            if isinstance(setting.problem, Solvable):
+                setting.problem.adopt(self.found)
+            return setting._described()
+
+        return agree(ranks, made)
 
     @classmethod
     def _load(cls, ranks: Ranks, source: Source, nodes: range | None) -> Setting:

@@ -26,12 +26,13 @@ def together(ranks: Ranks) -> Iterator[None]:
     One process simply raises. In a job the server says why and ends every rank; a worker tells the server, and says and
     ends it all itself where the server does not (it may wait in a collective call for this very rank).
     """
+    alone = ranks.size == 1
     try:
         yield
     except SystemExit:  # all ranks have agreed upon it
         raise
     except BaseException as error:
-        if ranks.size == 1:
+        if alone:
             raise
         if not ranks.serves:
             ranks.tell_failure(text_of(error), isinstance(error, UserError))

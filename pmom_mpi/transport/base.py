@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Protocol, TypeVar
@@ -55,6 +56,28 @@ class WorkerFailed(Exception):
         self.is_user_error = is_user_error
 
 
+class RanksLost(Exception):
+    """Ranks of this job are dead; `Ranks.recover` makes a smaller job of the others."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a rank is.
+
+    Attributes
+    ----------
+    rank : int
+        The number that its launcher gave it.
+    host : str
+    process : int
+        Its number there.
+    """
+
+    rank: int
+    host: str
+    process: int
+
+
 class Star(Protocol):
     """The server's side: one centre, all nodes around it."""
 
@@ -103,6 +126,8 @@ class Ranks(Protocol):
         Whether this rank is the server.
     hosts : list of str
         The host of every rank.
+    survives : bool
+        Whether the launcher lets the others go on when a rank dies.
     library : str
         The MPI library.
     """
@@ -113,6 +138,7 @@ class Ranks(Protocol):
     worker: int | None
     serves: bool
     hosts: list[str]
+    survives: bool
 
     @property
     def library(self) -> str: ...
@@ -141,8 +167,17 @@ class Ranks(Protocol):
     def tell_failure(self, text: str, is_user_error: bool) -> None:
         """Tell the server that this worker failed, and give it a few seconds to end the job."""
 
+    def losses(self, may_kill: bool = False) -> AbstractContextManager[None]:
+        """Within this context ranks that have died raise `RanksLost`, where the launcher lets the others go on.
+
+        With ``may_kill`` ranks of this host that let a deadline pass are killed, and lost.
+        """
+
+    def recover(self) -> list[Place]:
+        """Be a smaller job without the ranks that are lost, on which all others call this; says who they were."""
+
     def abort(self, code: int) -> None:
         """End every rank of the job at once."""
 
-    def close(self) -> None:
-        """Free what was opened; all ranks together."""
+    def close(self, code: int = 0) -> None:
+        """Free what was opened; all ranks together, and with the job's exit status."""

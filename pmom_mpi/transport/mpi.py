@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import signal
 import socket
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import numpy as np
 
-from pmom_mpi.transport.base import SERVER, NodeHost
+from pmom_mpi.cluster.environment import survives_losses
+from pmom_mpi.transport.base import SERVER, NodeHost, Place, RanksLost
 from pmom_mpi.transport.edge import MpiEdge
 from pmom_mpi.transport.messages import FAILURE, LINK, MPI, Link
-from pmom_mpi.transport.patience import Patience
+from pmom_mpi.transport.patience import DeadlinePassed, Patience
 from pmom_mpi.transport.placement import cores_available, keeping_to, oversubscribed, own_core
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.star import MpiStar
@@ -24,6 +31,9 @@ LINK_BYTES, LINK_MESSAGES = 1 << 22, 5
 CLOCK_MESSAGES = 100
 GRACE_SECONDS = 5.0
 """How long a failing worker waits for the server to note its failure before it ends the job by itself."""
+
+LOST = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
+"""Classes of errors that mean that a rank is dead, or that another one has noticed so."""
 
 
 class MpiRanks:
@@ -42,7 +52,11 @@ class MpiRanks:
         if not self.serves and neighbours[0][0] == SERVER:
             self._cores = own_core([cores for _, cores in neighbours], local.rank)
         local.Free()
-        self.hosts: list[str] = self.comm.allgather(socket.gethostname())
+        self._shrunk = False
+        self.survives = survives_losses()
+        here = Place(self.rank, socket.gethostname(), os.getpid())
+        self.places: list[Place] = self.comm.allgather(here)
+        self.hosts = [place.host for place in self.places]
 
     @property
     def library(self) -> str:
@@ -112,8 +126,72 @@ class MpiRanks:
             request.Test()
             time.sleep(0.01)
 
+    @contextmanager
+    def losses(self, may_kill: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except MPI.Exception as error:
+            if not self.survives or error.Get_error_class() not in LOST:
+                raise
+            raise RanksLost(str(error)) from None
+        except DeadlinePassed as error:
+            here = self.places[self.rank].host
+            late = [self.places[rank] for rank in error.missing]
+            if not (self.survives and may_kill and late) or any(place.host != here for place in late):
+                raise
+            for place in late:
+                _kill(place)
+            raise RanksLost(str(error)) from None
+
+    def recover(self) -> list[Place]:
+        """Revoking wakes all ranks that wait for each other; a rank that computes notices when it sends."""
+        self.comm.Revoke()
+        smaller = self.comm.Shrink()
+        group = self.comm.Get_group()
+        stay = MPI.Group.Translate_ranks(smaller.Get_group(), range(smaller.size), group)
+        lost = [place for rank, place in enumerate(self.places) if rank not in stay]
+        here = self.places[self.rank].host
+        for place in lost:  # one that was only stopped would keep the launcher waiting
+            if place.host == here:
+                _kill(place)
+        if SERVER not in stay:
+            if smaller.rank == 0:
+                words = f"pmom: the server, rank 0 on {self.hosts[SERVER]}, is lost; pmom resume goes on with the run"
+                print(words, file=sys.stderr, flush=True)
+            os._exit(1)
+        self.places = [self.places[rank] for rank in stay]
+        self.hosts = [place.host for place in self.places]
+        self._shrunk = True
+        self.comm, self.rank, self.size = smaller, smaller.rank, smaller.size
+        self.workers = self.size - 1
+        self.worker = None if self.serves else self.rank - 1
+        self._link = Link(self.comm, self._link.polite)
+        return lost
+
     def abort(self, code: int) -> None:
+        """With ULFM, Open MPI's Abort may end only the rank that calls it: the others of this host are killed."""
+        if self.survives:
+            for rank, place in enumerate(self.places):
+                if rank != self.rank and place.host == self.hosts[self.rank]:
+                    _kill(place)
         MPI.COMM_WORLD.Abort(code)
 
-    def close(self) -> None:
-        self.comm.Free()
+    def close(self, code: int = 0) -> None:
+        """After a loss Open MPI's Finalize would wait forever (its thread of heartbeats), so it is passed by."""
+        if self._shrunk:
+            atexit.register(_leave, code)
+        else:
+            self.comm.Free()
+
+
+def _kill(place: Place) -> None:
+    """End a process of this host."""
+    with suppress(ProcessLookupError):
+        os.kill(place.process, signal.SIGKILL)
+
+
+def _leave(code: int) -> None:
+    """End this process without MPI's Finalize."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import numpy as np
 
-from pmom_mpi.transport.base import NodeHost, Order
+from pmom_mpi.transport.base import NodeHost, Order, Place
 from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.words.memory import Memory
@@ -27,6 +28,7 @@ class OneProcess:
         self.rank, self.size, self.workers = 0, 1, 1
         self.worker: int | None = 0
         self.serves = True
+        self.survives = False
         self.hosts = [socket.gethostname()]
 
     def share(self, value: T | None) -> T:
@@ -51,10 +53,16 @@ class OneProcess:
     def tell_failure(self, text: str, is_user_error: bool) -> None:
         """Nobody else is there."""
 
+    def losses(self, may_kill: bool = False) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def recover(self) -> list[Place]:
+        return []
+
     def abort(self, code: int) -> None:
         raise SystemExit(code)
 
-    def close(self) -> None:
+    def close(self, code: int = 0) -> None:
         """Nothing was opened."""
 
 

@@ -15,7 +15,17 @@ REMEMBERED = 101
 
 
 class DeadlinePassed(Exception):
-    """Workers have not answered in time; the message names them."""
+    """Workers have not answered in time; the message names them.
+
+    Attributes
+    ----------
+    missing : tuple of int
+        Their ranks; empty where it is not known who they are.
+    """
+
+    def __init__(self, message: str, missing: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class Patience:
@@ -57,7 +67,8 @@ class Patience:
         waited = perf_counter() - (self._began or perf_counter())
         if self._deadline and waited >= self._deadline:
             reason = f"transport.deadline is {self._deadline:g} s"
-            raise DeadlinePassed(f"iteration {self._iteration}: {self._who(missing)} for {waited:.3g} s ({reason})")
+            words = f"iteration {self._iteration}: {self._who(missing)} for {waited:.3g} s ({reason})"
+            raise DeadlinePassed(words, tuple(missing))
         if self._told or waited < LEAST_SECONDS or len(self._seconds) < LEAST_ITERATIONS:
             return
         usual = median(self._seconds)

@@ -1,0 +1,110 @@
+"""Workers die and the run goes on, bit for bit, where Open MPI lets the others go on (ULFM)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+import pytest
+import yaml
+from test_same_bits import assert_same_bits, contents
+from test_stragglers import left_over
+
+from pmom_mpi.analysis import read
+from pmom_mpi.cluster import launch
+from pmom_mpi.cluster.mpirun import OPEN_MPI, library, with_path
+from pmom_mpi.runtime import experiment
+
+pytestmark = pytest.mark.skipif(library().vendor != OPEN_MPI, reason="needs Open MPI with ULFM")
+
+PARTS = '''
+import ctypes, dataclasses, os, signal, time
+from pmom_mpi.problems.softmax_regression import SoftmaxRegression
+
+ENDS = {
+    "raise": lambda: 1 / 0,
+    "hang": lambda: time.sleep(3600),
+    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "segfault": lambda: ctypes.string_at(0),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+@dataclasses.dataclass
+class Dying(SoftmaxRegression):
+    """Where a flag says so the process ends as it is told to, once: node 5 in iteration 10, node 0 in iteration 15."""
+    flags: str = ""
+    how: str = "kill"
+
+    def gradient(self, x, node, iteration, out):
+        flag = f"{self.flags}/{node}-{iteration}"
+        if (node, iteration) in ((5, 10), (0, 15)) and os.path.exists(flag):
+            os.unlink(flag)
+            ENDS[self.how]()
+        return super().gradient(x, node, iteration, out)
+'''
+BIAS = {
+    "top_k": [{"kind": "top_k", "k": 20}],
+    "ef14": [{"kind": "ef14"}, {"kind": "top_k", "k": 20}],
+    "ef21": [{"kind": "ef21"}, {"kind": "top_k", "k": 20}],
+}
+
+
+@pytest.fixture
+def job(tmp_path):
+    """``job(how, deaths, ...)``: a fault-tolerant job of four workers, and its undisturbed run beside it."""
+    (tmp_path / "lost_parts.py").write_text(PARTS)
+
+    def start(how, deaths, bias="top_k", survives=True, **changes):
+        raw = {
+            "name": "dying", "iterations": 20, "step_size": 0.1, "data": {"name": "digits", "nodes": 6},
+            "problem": {"kind": "lost_parts:Dying", "flags": str(tmp_path), "how": how}, "bias": BIAS[bias],
+            "record": {"flush_seconds": 0, "nodes": True}, "checkpoint": {"every": 4},
+            "transport": {"fault_tolerant": True} | changes, "output": str(tmp_path / "dying.h5"),
+        }  # fmt: skip
+        path = tmp_path / "dying.yaml"
+        path.write_text(yaml.safe_dump(raw))
+        experiment.run(path, output=tmp_path / "whole.h5")
+        for death in deaths:
+            (tmp_path / death).touch()
+        made = launch.launch_command(5, launch.pmom("run", str(path)), fault_tolerant=survives)
+        environment = with_path(made.words[0]) | dict(made.variables)
+        return subprocess.run(made.words, capture_output=True, text=True, timeout=120, env=environment)
+
+    return start
+
+
+def goes_on(done, tmp_path, ranks):
+    assert done.returncode == 0, done.stderr
+    assert_same_bits(contents(tmp_path / "dying.h5"), contents(tmp_path / "whole.h5"))
+    run = read.load(tmp_path / "dying.h5")
+    lost = [event for event in run.events if "lost" in event.what]
+    assert [event.rank for event in lost] == ranks
+    for event in lost:
+        assert event.host == os.uname().nodename
+        assert f"rank {event.rank} on {event.host} is lost" in done.stderr
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("bias", BIAS)
+def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
+    goes_on(job("kill", ["5-10", "0-15"], bias), tmp_path, [4, 1])
+
+
+@pytest.mark.parametrize("how, deadline", [("stop", 0), ("segfault", 0), ("hang", 4)])
+def test_however_a_worker_is_lost_the_run_goes_on(job, tmp_path, how, deadline):
+    goes_on(job(how, ["5-10"], deadline=deadline), tmp_path, [4])
+
+
+def test_an_exception_ends_the_job_all_the_same(job, tmp_path):
+    began = time.monotonic()
+    done = job("raise", ["5-10"])
+    assert time.monotonic() - began < 100 and done.returncode != 0
+    assert f"rank 4 on {os.uname().nodename} failed" in done.stderr and "ZeroDivisionError" in done.stderr
+    assert left_over(tmp_path) == []
+
+
+def test_a_job_that_would_not_survive_is_refused(job):
+    done = job("kill", [], survives=False)
+    assert done.returncode == 2
+    assert done.stderr.count("transport.fault_tolerant is true, but the job was not started with") == 1
