@@ -22,6 +22,7 @@ from pmom_mpi.commands import (  # noqa: E402
     data,
     doctor,
     explain,
+    export,
     looking,
     pack,
     ready,
@@ -75,5 +76,6 @@ for command in (
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
     explain.explain, doctor.doctor, check_problem.check_problem, check_operator.check_operator, bias.bias,
     bench.bench, repair.repair, pack.pack, theory.theory, reporting.report, watch.watch, trace.trace, advise.advise,
+    export.export,
 ):  # fmt: skip
     main.add_command(command)

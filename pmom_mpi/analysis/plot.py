@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,11 +14,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pmom_mpi.analysis.bands import band
-from pmom_mpi.analysis.curves import Curve, curves
+from pmom_mpi.analysis.curves import Curve, curves, short
 from pmom_mpi.analysis.places import AXES
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.runs import Runs
 from pmom_mpi.analysis.style import COLORS, SIZES, Size, dress, palette, panels
+from pmom_mpi.analysis.thin import thinned
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric
 
@@ -77,8 +79,10 @@ def plot(
     if empty:
         raise UserError(f"{empty[0].path}: holds no iteration yet")
     everything, chosen = Runs(tuple(runs)), SIZES[size]
-    parts = {f"{facet} = {value}": part for value, part in everything.by(facet).items()} if facet else {"": everything}
-    found, names = curves(runs), _metrics(runs, metrics)
+    parts = {"": everything}
+    if facet:
+        parts = {f"{short(facet)} = {value}": part for value, part in everything.by(facet).items()}
+    found, names = curves(runs, facet), _metrics(runs, metrics)
     rows = [[Panel(part, name, kind, title) for title, part in parts.items() for kind in against] for name in names]
     columns = min(len(rows[0]), chosen.columns)
     height = -(-len(rows[0]) // columns)
@@ -94,16 +98,16 @@ def plot(
             axis.set_visible(False)
         for axis in axes[::columns]:
             axis.set_ylabel(label(runs[0].described[row[0].metric]))
-    _legend(figure, found, chosen)
+    _legend(figure, found, chosen, parts)
     return figure
 
 
 def _panel(
     axis: Axes, panel: Panel, found: Sequence[Curve], log: bool, log_x: bool, target: tuple[str, float] | None
 ) -> None:
-    for curve in found:
-        if curve.runs[0] in panel.runs.runs:
-            _draw(axis, curve, panel, target)
+    here = [curve for curve in found if curve.runs[0] in panel.runs.runs]
+    for place, curve in enumerate(here):
+        _draw(axis, curve, panel, log_x, target, 1.8 - place / len(here))
     if target and target[0] == panel.metric:
         axis.axhline(target[1], color="0.4", linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     if log:
@@ -137,19 +141,24 @@ def _metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _draw(axis: Axes, curve: Curve, panel: Panel, target: tuple[str, float] | None) -> None:
+def _draw(axis: Axes, curve: Curve, panel: Panel, log_x: bool, target: tuple[str, float] | None, point: float) -> None:
+    """``point`` is the size of the target's: each curve's is smaller than those before, which may lie beneath."""
     found, look, colors = band(curve, panel.metric, panel.against), curve.look, palette()
     if not len(found.places):
         return
     color = colors[look.color % len(colors)]
     marker = look.marker or ("o" if len(found.places) == 1 else "")
-    axis.plot(found.places, found.mean, color=color, linestyle=look.dashes, marker=marker, markevery=0.1)
+    mean, low, high = found.mean, found.low, found.high
+    kept = thinned(found.places, mean, log=log_x)
+    axis.plot(found.places[kept], mean[kept], color=color, linestyle=look.dashes, marker=marker, markevery=0.1)
     if len(found.values) > 1:
-        axis.fill_between(found.places, found.low, found.high, color=color, alpha=0.15, linewidth=0)
+        kept = thinned(found.places, low, high, log=log_x)
+        axis.fill_between(found.places[kept], low[kept], high[kept], color=color, alpha=0.15, linewidth=0)
     if target and target[0] == panel.metric:
         rises = curve.runs[0].described[panel.metric].rises
-        there = np.flatnonzero(found.mean >= target[1] if rises else found.mean <= target[1])[:1]
-        axis.plot(found.places[there], found.mean[there], "o", color=color, markeredgecolor="white", zorder=3)
+        there = np.flatnonzero(mean >= target[1] if rises else mean <= target[1])[:1]
+        axis.plot(found.places[there], mean[there], "o", color=color, markeredgecolor="white", zorder=3,
+                  markersize=point * matplotlib.rcParams["lines.markersize"])  # fmt: skip
 
 
 def _dress(axis: Axes, against: str, log_x: bool) -> None:
@@ -171,9 +180,12 @@ def _falls_far(runs: Sequence[Run], name: str) -> bool:
     return bool(positive and not runs[0].described[name].rises and values.max() / values.min() > LOG_RATIO)
 
 
-def _legend(figure: Figure, found: Sequence[Curve], size: Size) -> None:
-    """A key above the panels: of colours and line styles apart where they mean two things, else a key a curve."""
-    colors = palette()
+def _legend(figure: Figure, found: Sequence[Curve], size: Size, parts: Mapping[str, Runs]) -> None:
+    """A key above the panels: of colours and line styles apart where they mean two things, else a key a curve.
+
+    Where a key means several curves, what is to be said of one of them stands below, with its panel.
+    """
+    colors, notes = palette(), [_note(curve, parts) for curve in found if curve.told(curve.label) != curve.label]
 
     def key(text: str, color: str, dashes: Any = "solid", marker: str = "") -> Line2D:
         return Line2D([], [], color=color, linestyle=dashes, marker=marker, label=text)
@@ -183,13 +195,10 @@ def _legend(figure: Figure, found: Sequence[Curve], size: Size) -> None:
         others = {", ".join(curve.rest): curve.look for curve in found}
         keys = [key(text, colors[look.color % len(colors)]) for text, look in methods.items()]
         keys += [key(text, "0.3", look.dashes) for text, look in others.items()]
-        notes = [curve.title for curve in found if curve.told(curve.label) != curve.label]
     else:
-        keys = [
-            key(curve.title, colors[curve.look.color % len(colors)], curve.look.dashes, curve.look.marker)
-            for curve in found
-        ]
-        notes = []
+        looks = {curve.label if len(parts) > 1 else curve.title: curve.look for curve in found}
+        keys = [key(text, colors[look.color % len(colors)], look.dashes, look.marker) for text, look in looks.items()]
+        notes = notes if len(parts) > 1 else []
     longest = max(len(str(entry.get_label())) for entry in keys)
     letters = 72 * float(figure.get_figwidth()) / (0.5 * 0.9 * size.letters)
     columns = max(1, min(4, len(keys), int(letters // (longest + 8))))
@@ -199,6 +208,12 @@ def _legend(figure: Figure, found: Sequence[Curve], size: Size) -> None:
                   handlelength=3.2)  # fmt: skip
     if notes:
         figure.supxlabel("\n".join(notes), fontsize="small", color="0.3")
+
+
+def _note(curve: Curve, parts: Mapping[str, Runs]) -> str:
+    """What is not as it should be with a curve, and in which panel where there are several."""
+    panel = next(title for title, runs in parts.items() if curve.runs[0] in runs.runs)
+    return f"{panel}: {curve.title}" if panel else curve.title
 
 
 def reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]) -> Figure:

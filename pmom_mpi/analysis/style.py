@@ -54,7 +54,7 @@ def applied(size: str = "screen", style: str | Path | None = None) -> Iterator[N
     Raises
     ------
     UserError
-        When the style file cannot be read, or says what matplotlib does not know.
+        When the style file cannot be read, or has a value that matplotlib does not take.
     """
     chosen, dots = SIZES[size], 150 if size == "screen" else 300
     said: dict[str, Any] = {

@@ -96,11 +96,13 @@ def make(file: h5py.File, group: str, metrics: Sequence[Metric], width: int = 0)
 def scale(file: h5py.File, nodes: int, workers: int) -> None:
     """Say along what the data sets lie: /metrics/iteration, and numbers of nodes and of workers' ranks in /axes.
 
-    These are HDF5's dimension scales, by which h5netcdf, xarray, MATLAB and HDFView name the dimensions. It is done
-    before the file is in SWMR mode, in which attributes must not be added.
+    These are HDF5's dimension scales, by which h5netcdf, xarray, MATLAB and HDFView name the dimensions. The root has
+    them once more, as links: netCDF looks for a group's dimensions in the group and above it only. It is done before
+    the file is in SWMR mode, in which attributes must not be added.
     """
     iteration = file["metrics"]["iteration"]
     iteration.make_scale("iteration")
+    file["iteration"] = iteration
     for dataset in (*file["metrics"].values(), *_of(file, "nodes"), *_of(file, "workers")):
         if dataset != iteration:
             dataset.dims[0].attach_scale(iteration)
@@ -109,6 +111,7 @@ def scale(file: h5py.File, nodes: int, workers: int) -> None:
             numbers = file.create_dataset(f"axes/{name}", data=np.arange(first, first + width), maxshape=(None,))
             numbers.attrs.update(unit="1", description={"node": "i", "worker": "rank of the worker"}[name])
             numbers.make_scale(name)
+            file[name] = numbers
             for dataset in file[group].values():
                 dataset.dims[1].attach_scale(numbers)
 

@@ -72,7 +72,8 @@ def _copy(path: Path, group: h5py.Group) -> None:
             for name, value in file.attrs.items():
                 group.attrs[name] = value
             for name in file:
-                file.copy(name, group)
+                if file.get(name, getclass=True) is h5py.Group:  # not the root's links to what lies in them
+                    file.copy(name, group)
     except (KeyError, RuntimeError, ValueError, OSError):
         raise UserError(f"{path}: not a run file of pmom, or damaged; repair it or leave it out") from None
 

@@ -42,6 +42,16 @@ def test_the_page_of_the_api(tmp_path):
     assert "megabytes up" in said and "momentum.beta: input should be less than or equal to 1, not 2" in said
 
 
+def test_the_page_of_analysis(tmp_path):
+    pytest.importorskip("xarray", reason="the extra [analysis] is not installed")
+    pytest.importorskip("pyarrow", reason="the extra [analysis] is not installed")
+    said = executed(code_of_a_page(ROOT / "docs" / "analysis.md"), tmp_path).splitlines()
+    assert said[0] == "{'momentum.beta': [0.1, 1], 'seed': [0, 1]}" and said[1] == "beta = 0.1 2 runs, 0 diverged"
+    assert said[-1].endswith("bit") and "'momentum.beta': 2" in said[-1] and "'iteration': 40" in said[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "look.csv", "look.parquet", "logs", "look.pdf"}
+    assert len(list((tmp_path / "logs").iterdir())) == 4
+
+
 def test_the_notebook(tmp_path):
     said = executed("\n".join(cells(ROOT / "examples" / "quickstart.ipynb")), tmp_path)
     assert "finished 200" in said and "less than or equal to 1" in said
