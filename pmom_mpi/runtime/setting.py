@@ -233,6 +233,7 @@ def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
     if checked.data is not None:
         lines += describe(open_dataset(checked.data))
     lines += [f"data: {name} = {value:.4g}" for name, value in setting.facts.items()]
+    lines += configs.own_code(checked)
     return lines + setting.warnings
 
 
