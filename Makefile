@@ -89,7 +89,7 @@ compare: $(VENV)/.run  ## compressors side by side, with and without momentum (m
 torture: $(VENV)/.dev  ## kill runs 200 times at random and go on with them: no bit may differ (20 minutes)
 	$(BIN)/python tests/torture.py $(ARGS)
 
-fuzz: $(VENV)/.dev  ## hostile configs, files and payloads in great number (half an hour; PMOM_FUZZ=N for N examples a test)
+fuzz: $(VENV)/.dev  ## 10,000 hostile configs, 50,000 files, 100,000 payloads (half an hour; PMOM_FUZZ=N: N examples a test, else 5000)
 	PMOM_FUZZ=$${PMOM_FUZZ:-5000} $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 clean:  ## remove what was made, results excepted

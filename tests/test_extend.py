@@ -97,8 +97,31 @@ def test_its_bias_is_measured_like_that_of_any_other():
         ("bias.2.size=99999", r"bias\[2\]\.size: 99999 is more than d = 2410"),
         ("bias.2.length=3", r"bias\[2\]\.length: unknown key"),
         ("momentum.kind=my_operators:Momentum", "cannot import 'my_operators:Momentum'"),
+        ("momentum.kind=':Momentum'", "':Momentum' names no module"),
+        ("momentum.kind=..operators:Momentum", "names no module"),
     ],
 )
 def test_their_keys_are_checked_like_those_of_any_other(override, words):
     with pytest.raises(UserError, match=words):
         preparation.validate(CONFIG, [override])
+
+
+@pytest.mark.parametrize(
+    "config, overrides, told",
+    [
+        ("my_operators", [], ["my_operators:ClipTanh", "my_operators:BlockTop", "my_operators:NormalizedMomentum"]),
+        ("my_operators", ["bias=none", "momentum=sgd", "downlink=[{kind: 'my_operators:BlockTop', size: 500}]"],
+         ["my_operators:BlockTop"]),
+        ("localization", [], ["localization:Localization"]),
+        ("quickstart", [], []),
+    ],
+)  # fmt: skip
+def test_validate_names_the_files_whose_code_runs(config, overrides, told):
+    lines = [line for line in preparation.validate(config, overrides) if line.startswith("runs code of")]
+    assert lines == [f"runs code of {ROOT / 'examples' / name.split(':')[0]}.py ({name})" for name in told]
+
+
+def test_validate_names_the_code_of_a_torch_model():
+    pytest.importorskip("torch")
+    lines = preparation.validate("convnet", ["problem.loss=cross_entropy"])
+    assert f"runs code of {ROOT / 'examples' / 'convnet.py'} (convnet:make_model)" in lines

@@ -18,10 +18,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -34,6 +36,8 @@ from pmom_mpi.record.head import Head
 from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
 
+T = TypeVar("T")
+
 ITERATIONS, NODES = 40, 5
 RANKS = (1, 2, 3, 4)
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -41,7 +45,11 @@ START_SECONDS = 3.0
 """About what a job takes to come to its iterations."""
 END_SECONDS = 90.0
 """Longer no job may take, killed or not."""
+STARTS = 2
+"""How often a leg is begun whose launcher itself did not start; more is no chance."""
 
+RANK = "\0".join(launch.pmom()).encode()
+"""How a rank's command begins; that of mpirun holds this, too."""
 EXAMPLES = Path(__file__).parents[1] / "examples"
 COMMON = {
     "iterations": ITERATIONS, "step_size": 0.1, "momentum": {"kind": "ema", "beta": 0.3},
@@ -71,6 +79,8 @@ class Tally:
 
     kills: int = 0
     legs: int = 0
+    unstarted: int = 0
+    """Jobs whose launcher failed before any rank began; they were begun again and are no legs."""
     seen: Counter[str] = field(default_factory=Counter)
 
 
@@ -95,7 +105,9 @@ class Torture:
         kills = min(most_kills, int(rng.integers(1, 4)))
         for _ in range(kills):
             self._killed_leg(["run", "--resume", str(config), "-s", every, "-o", str(path)], path, total, whole)
-        self._job(["run", "--resume", str(config), "-s", every, "-o", str(path), "-q"]).finish(expected=0)
+        self._leg(
+            ["run", "--resume", str(config), "-s", every, "-o", str(path), "-q"], lambda job: job.finish(expected=0)
+        )
         assert contents(path) == whole, f"{path}: {method} differs from the undisturbed run"
         left = [item.name for item in self._folder.glob(f".run-{number}.*partial")]
         assert not left, f"left over: {left}"
@@ -116,22 +128,39 @@ class Torture:
             self._whole[method] = contents(path)
         return self._whole[method]
 
-    def _job(self, arguments: list[str]) -> Job:
-        self.tally.legs += 1
-        return Job(int(self._rng.choice(RANKS)), arguments)
+    def _leg(self, arguments: list[str], act: Callable[[Job], T]) -> T:
+        """What comes of one job; where its launcher did not start, of another."""
+        ranks = int(self._rng.choice(RANKS))
+        for _ in range(STARTS):
+            try:
+                with Job(ranks, arguments) as job:
+                    done = act(job)
+            except Unstarted as error:
+                self.tally.unstarted += 1
+                print(f"mpirun did not start, once more: {error}", file=sys.stderr, flush=True)
+            else:
+                self.tally.legs += 1
+                return done
+        raise AssertionError(f"mpirun did not start {STARTS} times running")
 
     def _killed_leg(self, arguments: list[str], path: Path, total: int, whole: dict[str, bytes]) -> None:
-        rng, seen = self._rng, 0
-        with self._job(arguments) as job:
-            if rng.random() < 1 / 3:
-                job.sleep(float(rng.uniform(0, START_SECONDS)))
+        rng = self._rng
+        wait = float(rng.uniform(0, START_SECONDS)) if rng.random() < 1 / 3 else 0.0
+        until, pause = int(rng.integers(1, total + 1)), float(rng.uniform(0, 0.02))
+        number, victim = signal.Signals(rng.choice(SIGNALS)), int(rng.integers(0, max(RANKS) + 1))
+
+        def act(job: Job) -> tuple[int, str]:
+            seen = 0
+            if wait:
+                job.sleep(wait)
             else:
-                until = int(rng.integers(1, total + 1))
                 seen = job.until_rows(path, until)
-                time.sleep(float(rng.uniform(0, 0.02)))
-            number = signal.Signals(rng.choice(SIGNALS))
-            whom = job.kill(int(rng.integers(0, job.ranks + 1)), number)
+                time.sleep(pause)
+            whom = job.kill(victim % (job.ranks + 1), number)
             job.finish()
+            return seen, whom
+
+        seen, whom = self._leg(arguments, act)
         after = rows(path)
         self.tally.seen[f"{number.name} to {whom}"] += 1
         assert after >= seen, f"{path}: {seen} rows were flushed, {after} are left"
@@ -147,20 +176,29 @@ class Torture:
             self.tally.seen["ended before the run file was made"] += 1
 
 
+class Unstarted(Exception):
+    """A launcher failed before it had begun any rank: nothing of this package has run."""
+
+
 class Job:
-    """A real job in a session of its own."""
+    """A real job in a session, and with a folder for temporary files, of its own."""
 
     def __init__(self, ranks: int, arguments: list[str]) -> None:
         self.ranks = ranks
+        self._folder = tempfile.mkdtemp(prefix="leg-")  # what a killed mpirun leaves may trip the next one
+        self._killed = False
         words, environment = launch.pmom(*arguments), dict(os.environ)
         if ranks > 1:
             command = launch.launch_command(ranks, words)
             words, environment = list(command.words), with_path(command.words[0]) | dict(command.variables)
+        environment["TMPDIR"] = self._folder
         self._process = subprocess.Popen(
             words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
         )
         os.set_blocking(self._process.stderr.fileno(), False)
         self._known: set[int] = {self._process.pid}
+        self._began = False
+        """Whether a rank has been seen."""
         self.errors = b""
 
     def __enter__(self) -> Job:
@@ -172,6 +210,7 @@ class Job:
     def _running(self) -> bool:
         self.errors += self._process.stderr.read() or b""
         self._known |= below(self._known)
+        self._began |= any(cmdline(pid).startswith(RANK) for pid in self._known)
         return self._process.poll() is None
 
     def sleep(self, seconds: float) -> None:
@@ -191,12 +230,13 @@ class Job:
     def kill(self, victim: int, number: signal.Signals) -> str:
         """Signal a rank, or mpirun (the last), if it is there; who that was."""
         self._running()
-        pids = sorted(pid for pid in self._known if b"pmom_mpi" in cmdline(pid) and pid != self._process.pid)
+        pids = sorted(pid for pid in self._known if cmdline(pid).startswith(RANK))
         whom, pid = "mpirun" if self.ranks > 1 else "the process", self._process.pid
         if victim < len(pids) and self.ranks > 1:
             whom, pid = "the server" if victim == 0 else "a worker", pids[victim]
         if self._process.poll() is not None:
             return "nobody (it has ended)"
+        self._killed = True
         send(pid, number)
         return whom
 
@@ -208,6 +248,8 @@ class Job:
             time.sleep(0.01)
         self._running()
         code = self._process.returncode
+        if code != 0 and self.ranks > 1 and not self._killed and not self._began:
+            raise Unstarted(f"exit status {code}: {' '.join(self.errors.decode(errors='replace').split())[:300]}")
         assert expected is None or code == expected, f"exit status {code}: {self.errors.decode()[-2000:]}"
         self._end()
 
@@ -222,6 +264,7 @@ class Job:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def send(pid: int, number: signal.Signals) -> None:
@@ -306,6 +349,7 @@ if __name__ == "__main__":
     place = asked.folder or Path(tempfile.mkdtemp(prefix="torture-"))
     place.mkdir(parents=True, exist_ok=True)
     found = torture(place, asked.kills, asked.seed, say=True)
+    print(f"mpirun did not start {found.unstarted} times; those jobs were begun again")
     print(f"{found.kills} kills in {found.legs} legs; every run finished with the undisturbed run's bits")
     for what, count in sorted(found.seen.items()):
         print(f"{count:>6}  {what}")

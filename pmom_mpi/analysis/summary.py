@@ -11,7 +11,7 @@ import numpy as np
 
 from pmom_mpi.analysis.payoff import payoff
 from pmom_mpi.analysis.read import Run
-from pmom_mpi.words.report import STATIONS
+from pmom_mpi.words.report import STATIONS, WORKER_TIMES
 
 SERVER_STATIONS = ("broadcast", "wait", "decode", "momentum", "record")
 """The server's time line; what is left of an iteration is ``other``."""
@@ -101,7 +101,7 @@ def workers(run: Run) -> dict[str, dict[str, float]]:
     """
     if run.workers and run.iterations:
         found = {}
-        for station in (name for name in STATIONS if name in run.workers):
+        for station in (name for name in WORKER_TIMES if name in run.workers):
             each = np.nanmedian(run.workers[station], axis=0)
             found[station] = {
                 "min": float(each.min()), "mean": float(each.mean()), "max": float(each.max()),

@@ -128,6 +128,7 @@ def validate(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     \b
     pmom validate quickstart -s bias.0.k=100
     """
+    from pmom_mpi import config as configs
     from pmom_mpi.runtime import setting as preparation
 
     if not as_json:
@@ -139,5 +140,5 @@ def validate(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
         "config": setting.source.name, "name": checked.name, "iterations": checked.iterations, "nodes": checked.nodes,
         "dimension": setting.problem.layout.dimension, "dtype": checked.dtype, "bias": list(map(str, checked.bias)),
         "momentum": str(checked.momentum), "output": checked.output, "data": setting.facts,
-        "warnings": setting.warnings,
+        "code": configs.own_code(checked), "warnings": setting.warnings,
     })  # fmt: skip

@@ -6,10 +6,23 @@ import sys
 from collections.abc import Iterable
 
 from pmom_mpi.config.overrides import amend
+from pmom_mpi.config.own import own_code
 from pmom_mpi.config.sections import Config, Evaluate, Record, Wire, from_raw
 from pmom_mpi.config.text import load, parse, to_yaml
 
-__all__ = ["Config", "Evaluate", "Record", "Wire", "allow_modules", "amend", "from_raw", "load", "parse", "to_yaml"]
+__all__ = [
+    "Config",
+    "Evaluate",
+    "Record",
+    "Wire",
+    "allow_modules",
+    "amend",
+    "from_raw",
+    "load",
+    "own_code",
+    "parse",
+    "to_yaml",
+]
 
 
 def allow_modules(folders: Iterable[str]) -> None:

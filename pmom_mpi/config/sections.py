@@ -68,12 +68,15 @@ class Record:
         Also when every rank did what, for `pmom trace`.
     trace_iterations : int
         In how many iterations, from the first.
+    locking : bool
+        Whether HDF5 locks the run file; ``false`` for file systems without locks. HDF5_USE_FILE_LOCKING goes before it.
     """
 
     flush_seconds: Annotated[float, Field(ge=0)] = 1.0
     nodes: bool = False
     trace: bool = False
     trace_iterations: Annotated[int, Field(ge=1)] = 100
+    locking: bool = True
 
 
 @dataclass(frozen=True)

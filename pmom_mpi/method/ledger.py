@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from pmom_mpi.words.report import STATIONS, Entry, Metric, Report, Row, Schema
+from pmom_mpi.words.report import STATIONS, WORKER_TIMES, Entry, Metric, Report, Row, Schema
 from pmom_mpi.words.trace import SERVER, TRACED
 
 SERVER_STATIONS = {
@@ -25,6 +25,7 @@ WORKER_STATIONS = {
     "bias": "bias pipeline",
     "encode": "messages to bytes",
     "send": "sending payloads",
+    "wait": "waiting for x^k since the last answer",
 }
 
 ITERATION = Metric("iteration", "k: the row is about the step from x^k to x^{k+1}", dtype="int64")
@@ -119,9 +120,10 @@ class Ledger:
         entry, values = self.entry, np.column_stack([report.metrics, report.statistics])
         entry.row.update(zip(self._names, values.mean(axis=0).tolist(), strict=True))
         entry.row.update(uplink_bits=int(bits.sum()), overhead_bits=report.bits)
-        for name, seconds in zip(STATIONS, report.seconds.max(axis=0).tolist(), strict=True):
+        work = report.seconds[:, : len(STATIONS)]  # waiting, which stands behind it, is none
+        for name, seconds in zip(STATIONS, work.max(axis=0).tolist(), strict=True):
             entry.row[f"time_{name}"] = seconds
-        entry.workers = dict(zip(STATIONS, report.seconds.T.copy(), strict=True))
+        entry.workers = dict(zip(WORKER_TIMES, report.seconds.T.copy(), strict=True))
         if self._tracing and self._clocks is not None:
             self._trace(report, self._clocks)
         if self._each_node:

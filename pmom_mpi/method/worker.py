@@ -17,10 +17,10 @@ from pmom_mpi.transport.base import Order, Task
 from pmom_mpi.wire import codec
 from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.nodes import Hosting
-from pmom_mpi.words.report import STATIONS, Report
+from pmom_mpi.words.report import WORKER_TIMES, Report
 from pmom_mpi.words.snapshot import restore
 
-EVALUATE, GRADIENT, BIAS, ENCODE, SEND = map(STATIONS.index, ("evaluate", "gradient", "bias", "encode", "send"))
+EVALUATE, GRADIENT, BIAS, ENCODE, SEND, WAIT = range(len(WORKER_TIMES))
 
 
 class Saved(Protocol):
@@ -76,6 +76,8 @@ class Worker:
         self._turns = hosting.turns_of(worker)
         self._chunks = hosting.chunks_of(worker)
         self._seconds = report.seconds[worker]
+        self._answered: float | None = None
+        """When the last order had been done; the wait for the first is the server's set-up."""
         self._intervals, self._known = report.intervals[worker], 0
         self._problem = problem
         self._stateful = problem if isinstance(problem, Stateful) else None
@@ -97,8 +99,10 @@ class Worker:
 
     def work(self, order: Order, model: np.ndarray, buffer: Callable[[], np.ndarray]) -> Iterator[np.ndarray]:
         """Evaluate and compute as ordered; yield the hosted nodes' payloads in their turns."""
+        came = perf_counter()
         x = self._downlink.unpack(model)
         self._seconds[:] = 0.0
+        self._seconds[WAIT] = 0.0 if self._answered is None else came - self._answered
         self._intervals[:, 0], self._known = -1, 0
         clock = perf_counter()
         for errand in self._errands:
@@ -117,6 +121,7 @@ class Worker:
                 sent = perf_counter()
                 yield out[:size]
                 self._spend(SEND, node, sent, perf_counter())
+        self._answered = perf_counter()
 
     def _spend(self, station: int, node: int, start: float, stop: float) -> None:
         """This stretch of time went to a station."""

@@ -214,7 +214,7 @@ def chosen(where: str, name: str, known: dict[str, Any]) -> Callable[..., Any]:
     if name in known:
         return known[name]
     module, colon, function = name.partition(":")
-    if not colon:
+    if not colon or not module or module.startswith("."):
         raise UserError(f"{where}: needs {''.join(f'{other}, ' for other in known)}'module:name', not {name!r}")
     try:
         found = getattr(importlib.import_module(module), function)

@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import struct
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import h5py
 import numpy as np
 
-from pmom_mpi.record.recorder import cannot_write, sync
+from pmom_mpi.record.place import cannot_write, sync
+from pmom_mpi.record.seal import Damaged, check_seal, seal
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.report import Entry, Row
@@ -29,13 +28,6 @@ from pmom_mpi.words.snapshot import Snapshot
 FORMAT_VERSION = 1
 MEMORIES = ("momentum", "aggregate", "downlink", "companion")
 PARTIAL = ".partial"
-SEAL, SEALED = struct.Struct("<8sI"), b"pmomseal"
-"""Behind the last byte of a checkpoint: this word and the CRC-32 of all before it."""
-BLOCK = 1 << 22
-
-
-class Damaged(Exception):
-    """A checkpoint that cannot be used; the message says why."""
 
 
 def generations(run_file: str | Path) -> list[Path]:
@@ -107,7 +99,8 @@ class CheckpointWriter:
         head = {"iteration": snapshot.iteration, "total": snapshot.total, "run_id": self._run_id}
         with self._writing():
             self._partial.unlink(missing_ok=True)
-            self._file = h5py.File(self._partial, "x", libver="latest")  # exclusively: never through anybody's link
+            # Exclusively: never through anybody's link. Unlocked: nobody else knows of it before it has its name.
+            self._file = h5py.File(self._partial, "x", libver="latest", locking=False)
             text = json.dumps(head | {"row": snapshot.entry.row})
             self._file.attrs.update(format_version=FORMAT_VERSION, head=text, crc32=zlib.crc32(text.encode()))
             _write(self._file, "server", {"x": snapshot.x})
@@ -149,7 +142,7 @@ class CheckpointWriter:
 
     def _settle(self, partial: Path, path: Path) -> None:
         try:
-            _seal(partial)
+            seal(partial)
             sync(self._run_file)  # a checkpoint is of no use without the rows before it
             sync(partial)
             os.replace(partial, path)
@@ -231,7 +224,7 @@ class Checkpoint:
     @contextmanager
     def _reading(self) -> Iterator[h5py.File]:
         try:
-            with h5py.File(self.path, "r") as file:
+            with h5py.File(self.path, "r", locking=False) as file:
                 yield file
         except Damaged as error:
             raise Damaged(f"{self.path}: {error}") from None
@@ -272,7 +265,7 @@ def newest(run_file: str | Path, run_id: str, rows: int) -> tuple[Checkpoint | N
     passed: list[str] = []
     for path in generations(run_file):
         try:
-            _check_seal(path)
+            check_seal(path)
             found = Checkpoint(path)
             if found.run_id != run_id:
                 raise Damaged(f"{path}: belongs to another run")
@@ -284,35 +277,6 @@ def newest(run_file: str | Path, run_id: str, rows: int) -> tuple[Checkpoint | N
         else:
             return found, passed
     return None, passed
-
-
-def _seal(path: Path) -> None:
-    """Put the checksum of all bytes behind them: HDF5 itself may not end on damaged metadata."""
-    with path.open("r+b") as file:
-        checksum = _checksum(file, os.fstat(file.fileno()).st_size)
-        file.seek(0, os.SEEK_END)
-        file.write(SEAL.pack(SEALED, checksum))
-
-
-def _check_seal(path: Path) -> None:
-    """Raise `Damaged` unless a file ends with the checksum of all bytes before it."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size - SEAL.size
-            checksum = _checksum(file, size)
-            whole = size > 0 and SEAL.unpack(file.read(SEAL.size)) == (SEALED, checksum)
-    except OSError as error:
-        raise Damaged(f"{path}: cannot read it ({error.strerror})") from None
-    if not whole:
-        raise Damaged(f"{path}: no checkpoint, or damaged (its checksum is another)")
-
-
-def _checksum(file: BinaryIO, size: int) -> int:
-    """Of the first ``size`` bytes, behind which the file is left."""
-    checksum = 0
-    while size > 0 and (block := file.read(min(size, BLOCK))):
-        checksum, size = zlib.crc32(block, checksum), size - len(block)
-    return checksum
 
 
 def _write(file: h5py.File, group: str, memory: Mapping[str, np.ndarray]) -> None:

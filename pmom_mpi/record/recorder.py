@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +19,12 @@ import numpy as np
 from pmom_mpi import __version__
 from pmom_mpi.record import datasets, events, trace
 from pmom_mpi.record.datasets import DataSets
+from pmom_mpi.record.place import cannot_write, check_replaceable, left_open, replacing
 from pmom_mpi.record.repair import hold, is_being_written, repair
+from pmom_mpi.record.rewind import FORMAT_VERSION, WIDE, rewind, whole
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric
 from pmom_mpi.words.trace import Interval
-
-FORMAT_VERSION = 2
-WIDE = ("nodes", "workers")
-"""Groups of two-dimensional data sets, (iterations, nodes) and (iterations, workers)."""
 
 
 class Recorder:
@@ -63,6 +59,8 @@ class Recorder:
         n and the number of workers, for these.
     clocks : ndarray of float64, shape (workers, 2), optional
         Where the run is traced (`pmom_mpi.record.trace`).
+    locking : bool
+        Whether HDF5 locks the file, as its environment variable and its build say; False: not, unless the former does.
 
     Raises
     ------
@@ -86,13 +84,14 @@ class Recorder:
         worker_metrics: Sequence[Metric] = (),
         workers: int = 0,
         clocks: np.ndarray | None = None,
+        locking: bool = True,
     ) -> None:
         path = Path(path)
-        _check_replaceable(path, overwrite)
+        check_replaceable(path, overwrite)
         with cannot_write(path, "choose another by output= (-o)"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _replacing(path) as partial:
-                file = h5py.File(partial, "w", libver="latest")
+            with replacing(path) as partial:
+                file = h5py.File(partial, "w", libver="latest", locking=None if locking else False)
                 with left_open(file):
                     file.attrs.update(format_version=FORMAT_VERSION, software=f"pmom_mpi {__version__}")
                     file.attrs.update(config=config_text, status="running", created=_now(), run_id=uuid.uuid4().hex)
@@ -107,7 +106,7 @@ class Recorder:
                     if clocks is not None:
                         trace.begin(file, clocks)
                     file.create_dataset("final/x", (dimension,), dtype, fillvalue=np.nan)
-                    self._begin(path, file, partial, flush_seconds)
+                    self._begin(path, file, partial, flush_seconds, locking)
 
     @classmethod
     def reopen(
@@ -118,6 +117,7 @@ class Recorder:
         flush_seconds: float = 1.0,
         workers: int = 0,
         clocks: np.ndarray | None = None,
+        locking: bool = True,
     ) -> Recorder:
         """Go on with the file of a run that has ended or was killed: its first ``rows`` rows stay, the rest goes.
 
@@ -134,18 +134,18 @@ class Recorder:
             raise UserError(f"{path}: no such run file")
         if is_being_written(path):
             raise UserError(f"{path} is being written by a run that still goes on; let it end first")
-        with cannot_write(path, "it stays as it was"), _replacing(path) as partial:
+        with cannot_write(path, "it stays as it was"), replacing(path) as partial:
             shutil.copyfile(path, partial)
             repair(partial)
-            file = h5py.File(partial, "r+", libver="latest")
-            with left_open(file), _whole(path):
-                _rewind(path, file, rows)
+            file = h5py.File(partial, "r+", libver="latest", locking=None if locking else False)
+            with left_open(file), whole(path):
+                rewind(path, file, rows)
                 if config_text is not None:
                     file.attrs["config"] = config_text
                 datasets.widen(file, workers)
                 if clocks is not None:
                     trace.begin(file, clocks)
-                made._begin(path, file, partial, flush_seconds)
+                made._begin(path, file, partial, flush_seconds, locking)
         return made
 
     def rewound(self, rows: int, workers: int) -> Recorder:
@@ -153,11 +153,11 @@ class Recorder:
         self.flush()
         self._file.close()
         self._held.close()
-        return Recorder.reopen(self.path, rows, None, self._flush_seconds, workers)
+        return Recorder.reopen(self.path, rows, None, self._flush_seconds, workers, locking=self._locking)
 
-    def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float) -> None:
+    def _begin(self, path: Path, file: h5py.File, partial: Path, flush_seconds: float, locking: bool) -> None:
         """Make ready for rows, behind those that are there."""
-        self.path, self._file, self._flush_seconds = path, file, flush_seconds
+        self.path, self._file, self._flush_seconds, self._locking = path, file, flush_seconds, locking
         self.run_id = str(file.attrs["run_id"])
         """What ties checkpoints to this run, whatever other run had a file of this name before."""
         self._metrics = DataSets(file["metrics"])
@@ -272,9 +272,9 @@ class Recorder:
         self._file.close()
         if not (self.path.exists() and os.path.samestat(self.path.stat(), identity)):
             raise UserError(f"{self.path}: was removed or replaced while the run went on; its rows are lost")
-        with cannot_write(self.path, f"its {self._written} rows are safe"), _replacing(self.path) as partial:
+        with cannot_write(self.path, f"its {self._written} rows are safe"), replacing(self.path) as partial:
             shutil.copyfile(self.path, partial)
-            file = h5py.File(partial, "r+")
+            file = h5py.File(partial, "r+", locking=None if self._locking else False)
             with left_open(file):
                 file.attrs.update(status=status, ended=_now(), iterations=self._written)
                 if message:
@@ -289,103 +289,6 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if not self._held.closed:
             self.finish("finished" if error is None else "failed", message="" if error is None else repr(error))
-
-
-def check_place(path: str | Path, overwrite: bool) -> None:
-    """Raise `UserError` where a `Recorder` could not be made, without leaving anything there."""
-    path = Path(path)
-    _check_replaceable(path, overwrite)
-    missing = [folder for folder in path.parents if not folder.exists()]
-    with cannot_write(path, "choose another by output= (-o)"):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        finally:
-            for folder in missing:
-                if folder.exists():
-                    folder.rmdir()
-
-
-def _rewind(path: Path, file: h5py.File, rows: int) -> None:
-    """Make a run file look as it did after its first ``rows`` rows."""
-    version = int(file.attrs.get("format_version", 0))
-    if version != FORMAT_VERSION:
-        raise UserError(f"{path}: of format {version}; only run files of format {FORMAT_VERSION} can be gone on with")
-    groups = [DataSets(file[name]) for name in ("metrics", *WIDE) if name in file]
-    if len(groups[0]) < rows:
-        raise UserError(f"{path}: holds {len(groups[0])} rows, {rows} are needed")
-    for group in groups:
-        group.truncate(rows)
-    events.drop_torn(file["events"])
-    file["final/x"][:] = np.nan
-    file.attrs["status"] = "running"
-    for name in ("ended", "iterations", "message"):
-        if name in file.attrs:
-            del file.attrs[name]
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """What h5py raises on a file that lacks something, as the one line of a `UserError`."""
-    try:
-        yield
-    except (LookupError, ValueError, TypeError, AttributeError):
-        raise UserError(f"{path}: is damaged and cannot be gone on with") from None
-
-
-def _check_replaceable(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; overwrite=True (--overwrite) replaces it, output= (-o) names another")
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; name a file in it by output= (-o)")
-    if is_being_written(path):
-        raise UserError(f"{path} is being written by a run that still goes on; name another by output= (-o)")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; the file made there takes its place, unless something goes wrong."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)  # of a killed process of this number, or a link that somebody put there
-    try:
-        yield partial
-        sync(partial)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def cannot_write(path: Path, remedy: str) -> Iterator[None]:
-    """HDF5's errors (OSError when opening, RuntimeError when writing; a page each) as the one line of a `UserError`."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        told = re.search(r"error message = '([^']+)'", str(error))
-        number = getattr(error, "errno", None)
-        reason = told[1] if told else os.strerror(number) if number else str(error).splitlines()[0]
-        raise UserError(f"cannot write {path}: {reason}; {remedy}") from None
-
-
-@contextmanager
-def left_open(file: h5py.File) -> Iterator[None]:
-    """After a write that failed inside, a file is never closed: HDF5 would write once more, fail, and crash."""
-    try:
-        yield
-    except (OSError, RuntimeError):
-        file.id.locked = True
-        raise
-
-
-def sync(path: Path) -> None:
-    """Let a file, or a folder's names, reach the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _now() -> str:

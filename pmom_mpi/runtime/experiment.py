@@ -14,8 +14,9 @@ from pmom_mpi import config as configs
 from pmom_mpi.method.ledger import columns, node_columns, worker_columns
 from pmom_mpi.problems.base import Known, Problem
 from pmom_mpi.record.checkpoint import Checkpoint, clear, usable
+from pmom_mpi.record.place import check_place
 from pmom_mpi.record.provenance import provenance
-from pmom_mpi.record.recorder import Recorder, check_place
+from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.runtime import determinism
 from pmom_mpi.runtime.dense import dense_seconds
 from pmom_mpi.runtime.legs import Result, Serving, Watcher, legs, restore
@@ -164,7 +165,9 @@ def _recorder(
     if beginning.checkpoint is not None:
         with usable(beginning.checkpoint):
             first = Checkpoint(beginning.checkpoint).iteration
-        recorder = Recorder.reopen(config.output, first - 1, text, config.record.flush_seconds, ranks.workers, clocks)
+        recorder = Recorder.reopen(
+            config.output, first - 1, text, config.record.flush_seconds, ranks.workers, clocks, config.record.locking
+        )
         clear(recorder.path, above=first)
         library = " ".join(ranks.library.partition(", package:")[0].split())
         recorder.event(first, f"resumed on {ranks.size} ranks, MPI: {library}", ranks.rank, ranks.hosts[ranks.rank])
@@ -201,6 +204,7 @@ def _recorder(
             worker_metrics=worker_columns() if ranks.workers > 1 else (),
             workers=ranks.workers,
             clocks=clocks,
+            locking=config.record.locking,
         )
     clear(recorder.path)
     return recorder

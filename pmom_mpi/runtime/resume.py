@@ -14,7 +14,9 @@ from pmom_mpi.record.repair import is_being_written
 from pmom_mpi.runtime.setting import Source
 from pmom_mpi.words.errors import UserError
 
-MAY_CHANGE = ("name", "output", "evaluate", "checkpoint", "record.flush_seconds", "transport", "iterations")
+MAY_CHANGE = (
+    "name", "output", "evaluate", "checkpoint", "record.flush_seconds", "record.locking", "transport", "iterations",
+)  # fmt: skip
 """Keys that do not bend the trajectory so far; more iterations have conditions of their own."""
 
 

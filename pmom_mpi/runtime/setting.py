@@ -24,7 +24,7 @@ from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems import metrics
 from pmom_mpi.problems.base import ClipsSamples, Context, Exact, Problem, Solvable, Stateful
-from pmom_mpi.record.recorder import check_place
+from pmom_mpi.record.place import check_place
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.one_process import OneProcess
@@ -247,6 +247,7 @@ def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
     if checked.data is not None:
         lines += describe(open_dataset(checked.data))
     lines += [f"data: {name} = {value:.4g}" for name, value in setting.facts.items()]
+    lines += configs.own_code(checked)
     return lines + setting.warnings
 
 

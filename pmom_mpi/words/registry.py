@@ -156,6 +156,8 @@ def _find(table: dict[str, str], where: str, kind: str) -> type:
             f"{where}.kind: unknown kind {kind!r}; {hint}known: {', '.join(sorted(table))}, or your own 'module:Class'"
         )
     module, _, name = target.partition(":")
+    if not module or module.startswith("."):  # importlib has no word for these, it raises ValueError or TypeError
+        raise UserError(f"{where}.kind: {kind!r} names no module; write 'my_package.my_module:MyClass'")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:

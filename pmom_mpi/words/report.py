@@ -160,7 +160,10 @@ def told(columns: Iterable[Metric]) -> tuple[Metric, ...]:
 
 
 STATIONS = ("evaluate", "gradient", "bias", "encode", "send")
-"""What a worker's time is spent on, in the order of `Report.seconds`."""
+"""What a worker's time is spent on."""
+
+WORKER_TIMES = (*STATIONS, "wait")
+"""What is told of a worker's time, in the order of `Report.seconds`: `STATIONS`, and how long it waited for x^k."""
 
 TRACED_A_NODE = 7
 """Intervals of a node in an iteration: waiting for a buffer, two of a diagnosis, gradient, bias, encode, send."""
@@ -201,8 +204,8 @@ class Report:
     sums : ndarray of float64, shape (chunks, metrics of the evaluation)
     weights : ndarray of float64, shape (chunks,)
         Of the sums; both are meaningful after an order to evaluate.
-    seconds : ndarray of float64, shape (workers, stations)
-        Time spent by each worker in each of `STATIONS`.
+    seconds : ndarray of float64, shape (workers, times)
+        Time spent by each worker on each of `WORKER_TIMES`.
     diagnosis : ndarray of float64, shape (nodes, what each says), (nodes, 0) in a run without
         What each node says of its exact gradient (`pmom_mpi.method.exactly`), after an order to diagnose.
     intervals : ndarray of float64, shape (workers, m, 4), or (workers, 0, 4) in a run that is not traced
@@ -229,7 +232,7 @@ class Report:
             shares=np.zeros((nodes, schema.share)),
             sums=np.zeros((chunks, len(schema.evaluation))),
             weights=np.zeros(chunks),
-            seconds=np.zeros((hosting.workers, len(STATIONS))),
+            seconds=np.zeros((hosting.workers, len(WORKER_TIMES))),
             diagnosis=np.zeros((nodes, len(schema.diagnosed))),
             intervals=np.full((hosting.workers, 1 + TRACED_A_NODE * most if schema.traced else 0, 4), -1.0),
         )

@@ -3,7 +3,8 @@
     make fuzz                 # >= 5,000 configs, >= 5,000 files of every kind, >= 100,000 payloads; minutes
     PMOM_FUZZ=20000 python -m pytest tests/fuzz
 
-The default suite takes a few seconds of it.
+The default suite takes a few seconds of it. What failed in great number is kept in the folder .fuzz and tried first the
+next time; once mended it becomes an ``@example``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
 from wire.messages import messages
 from wire.test_codec import payload_of
 
@@ -39,23 +42,48 @@ from pmom_mpi.wire.message import WireError
 from pmom_mpi.words.errors import UserError
 
 EXAMPLES = int(os.environ.get("PMOM_FUZZ", "0"))
-FUZZ = dict(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+ROOT = Path(__file__).parents[2]
+CORPUS = DirectoryBasedExampleDatabase(ROOT / ".fuzz") if EXAMPLES else None
+FUZZ = dict(deadline=None, suppress_health_check=list(HealthCheck), database=CORPUS, print_blob=True)
 PAYLOADS_AN_EXAMPLE = 20
-SECONDS, MEMORY = 20, 12 << 30
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+SECONDS, ADDRESSES, MEMORY = 120, 8 << 30, 1 << 30
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
 def examples(few: int) -> Callable:
     return settings(max_examples=EXAMPLES or few, derandomize=not EXAMPLES, **FUZZ)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def bounded() -> Iterator[None]:
-    """No more address space than this, whatever a file claims."""
+def memory(name: str) -> int:
+    """Bytes of this process: ``VmSize`` of addresses, ``VmRSS`` of memory, ``VmHWM`` of memory at most."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
+
+
+@contextmanager
+def bounded(most: int) -> Iterator[None]:
+    """Whatever a file claims, so much memory more is never used; beyond some more addresses nothing is given at all."""
     before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
+    resource.setrlimit(resource.RLIMIT_AS, (memory("VmSize") + ADDRESSES, before[1]))
+    Path("/proc/self/clear_refs").write_text("5")  # the most so far is forgotten
+    held = memory("VmRSS")
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    used = memory("VmHWM") - held
+    assert used < most, f"{used >> 20} MiB were used"
+
+
+@pytest.fixture(autouse=True)
+def little_memory() -> Iterator[None]:
+    with bounded(MEMORY):
+        yield
+
+
+def test_memory_that_is_used_is_noticed():
+    with pytest.raises(AssertionError, match="MiB were used"), bounded(16 << 20):
+        np.ones(4 << 20)  # 32 MiB, given back at once
 
 
 def refused_in_one_line(act: Callable[[], Any], *kinds: type[Exception]) -> None:
@@ -71,7 +99,8 @@ def refused_in_one_line(act: Callable[[], Any], *kinds: type[Exception]) -> None
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-    | st.sampled_from(["top_k", "ef21", "mlp", "sgd", "1e400", "digits", "{name}", "{0.__class__}", 10**30, -1, 0]),
+    | st.sampled_from(["top_k", "ef21", "mlp", "sgd", "1e400", "digits", "{name}", "{0.__class__}", ":", "..a:B",
+                        10**30, -1, 0]),
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(st.text(max_size=5) | st.just("kind"), inner, max_size=3),
     max_leaves=6,
@@ -93,7 +122,12 @@ def put(value: Any, path: tuple, new: Any) -> Any:
     return copied
 
 
+MOMENTUM = places(configs.load(CONFIGS[0]))[1:].index(("momentum",))
+
+
 @examples(150)
+@example(CONFIGS[0], [(MOMENTUM, {"kind": ":"})]).via("once in 5,000: a module without a name")
+@example(CONFIGS[0], [(MOMENTUM, {"kind": "..a:B"})]).via("a module beside none")
 @given(st.sampled_from(CONFIGS), st.lists(st.tuples(st.integers(0, 10**6), JUNK), min_size=1, max_size=3))
 def test_configs_with_junk_in_them(path, changes):
     raw = configs.load(path)

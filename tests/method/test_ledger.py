@@ -7,7 +7,7 @@ import pytest
 
 from pmom_mpi.method.ledger import Ledger, columns, node_columns
 from pmom_mpi.words.nodes import Hosting
-from pmom_mpi.words.report import STATIONS, Metric, Report, Schema
+from pmom_mpi.words.report import WORKER_TIMES, Metric, Report, Schema
 
 LOSS, KEPT = Metric("loss", "loss", rises=False), Metric("kept", "coordinates that were sent", "coordinates")
 SCHEMA = Schema((LOSS,), (KEPT,), (LOSS,), share=3)
@@ -28,7 +28,7 @@ def test_overhead_is_every_number_that_is_reported_beside_the_payloads(ledger, w
     report = Report.blank(SCHEMA, Hosting(nodes=7, chunks=4, workers=workers))
     ledger.begin(0)
     ledger.note(report, np.full(7, 8))
-    assert ledger.entry.row["overhead_bits"] == 64 * (7 * (1 + 1 + 3) + workers * len(STATIONS))
+    assert ledger.entry.row["overhead_bits"] == 64 * (7 * (1 + 1 + 3) + workers * len(WORKER_TIMES))
     packed = [report.pack(Hosting(7, 4, workers), worker).size for worker in range(workers)]
     assert 8 * sum(packed) == ledger.entry.row["overhead_bits"] + 64 * 4 * (1 + 1), "the evaluation comes on top"
 

@@ -180,6 +180,17 @@ def test_more_iterations_give_what_a_longer_run_gives(setting, tmp_path):
         experiment.resume(tmp_path / "short.h5", extend=5)
 
 
+def test_under_another_name_and_checked_for_determinism_it_goes_on_as_well(setting, tmp_path, capfd):
+    path, output = setting("ef21_sgdm"), tmp_path / "old.h5"
+    killed(None, 1, path, output)
+    experiment.run(path, ["name=renamed"], output=output, resume=True, check_determinism=True)
+    assert "determinism: " in capfd.readouterr().err
+    assert_same_bits(contents(output), contents(tmp_path / "whole.h5"))
+    with h5py.File(output) as file:
+        assert yaml.safe_load(file.attrs["config"])["name"] == "renamed"
+        assert any("resumed on 1 ranks" in str(what) for what in file["events/what"].asstr()[()])
+
+
 def test_what_bends_the_trajectory_may_not_change(setting, tmp_path):
     path = setting("ef21_sgdm")
     with pytest.raises(UserError, match=r"momentum\.beta is 0\.9, but the run in .*whole\.h5 has 0\.3"):

@@ -142,6 +142,7 @@ def test_flip_turns_half_of_the_images():
     "keys, words",
     [
         ({"model": "resnet18"}, "problem.model: needs 'module:name', not 'resnet18'"),
+        ({"model": ":absent"}, "problem.model: needs 'module:name', not ':absent'"),
         ({"model": "torch_modules:absent"}, "problem.model: cannot import 'torch_modules:absent'"),
         ({"model": "torch_modules:torch"}, "which cannot be called"),
         ({"model": "torch_modules:nothing"}, "makes a int, not a torch.nn.Module"),
