@@ -145,7 +145,7 @@ def _size(group: Group, target: Target | None) -> tuple[float, float]:
 
 
 def _never(group: Group, target: Target | None) -> str:
-    """How many of a group's sound seeds never were at the target, where there is one and some were not: no ratio then."""
+    """How many of a group's sound seeds never were at the target, where there is one and some were not."""
     gone = 0 if target is None else sum(math.isnan(target.reached(run)[0]) for run in group.sound)
     return f"{gone} of {len(group.sound)} never" if gone else ""
 

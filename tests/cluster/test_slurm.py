@@ -43,8 +43,7 @@ BASE = {
     "momentum": {"kind": "ema", "beta": 0.3}, "bias": [{"kind": "ef14"}, {"kind": "top_k", "k": 9}],
     "checkpoint": {"every": 2},
 }  # fmt: skip
-"""From iteration 6 on it takes its time, a minute in all, until there is a file ``go``: what is to happen before it ends
-happens before it ends."""
+"""From iteration 6 on it takes its time, a minute in all, until there is a file ``go``: it cannot end too early."""
 
 
 @pytest.fixture
