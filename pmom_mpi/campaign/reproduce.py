@@ -12,6 +12,7 @@ from rich.table import Table
 from pmom_mpi.analysis import published, read
 from pmom_mpi.campaign.identity import complete, identity
 from pmom_mpi.runtime import experiment
+from pmom_mpi.runtime.together import from_server
 from pmom_mpi.transport import connect
 from pmom_mpi.words.errors import UserError
 
@@ -47,7 +48,7 @@ def reproduce(
     paths = {(setting, seed): folder / f"{prefix}{setting}-seed{seed}.h5" for setting, seed in wanted}
     ranks = connect()
     raws = {key: published.config(*key, iterations, str(paths[key]), what) for key in wanted}
-    missing = ranks.share([key for key in wanted if not _there(paths[key], raws[key])])
+    missing = from_server(ranks, lambda: [key for key in wanted if not _there(paths[key], raws[key])])
     ranks.close()
     for key in missing:
         result = experiment.run(raws[key], overwrite=True, watcher=watcher)
