@@ -95,6 +95,8 @@ def ended(job: str) -> list[str]:
         return bool(tasks) and all(task["JobState"] not in going for task in tasks)
 
     until(over)
+    if any(task["JobState"] == "FAILED" for task in tasks):  # pytest shows it where that is not what a test expects
+        print(*(path.read_text(errors="replace") for path in Path.cwd().rglob("*.log")), sep="\n")
     return [f"{task['JobState']} {task['ExitCode']}" for task in tasks]
 
 
@@ -147,6 +149,15 @@ def test_arrays_of_seeds_and_of_a_sweep(folder):
     assert [read.load(f"results/pmom-seeds-{seeds}-{seed}.h5").config["seed"] for seed in (0, 1)] == [0, 1]
     runs = [read.load(path) for path in read.run_files(["out"])]
     assert sorted((run.status, run.config["seed"]) for run in runs) == [("finished", seed) for seed in range(2)]
+
+
+@pytest.mark.usefixtures("mnist")
+def test_the_papers_curves_are_an_array(folder):
+    job = sbatch("--array=3", "--ntasks=3", str(ROOT / "jobs/paper.sbatch"), "--setting=none-beta1", "--iterations=1")
+    assert ended(job) == ["COMPLETED 0:0"]
+    run = read.load("results/reproduce/none-beta1-seed3.h5")
+    assert (run.status, run.iterations, run.facts["ranks"]) == ("finished", 1, 3)
+    assert "train_loss" in (folder / f"pmom-paper-{job}-3.log").read_text()
 
 
 def test_preempted_jobs_go_on_with_the_same_bits_queued_again_or_as_the_next_of_a_chain(folder, whole):
