@@ -86,7 +86,8 @@ def table(groups: Sequence[Group], target: Target | None = None, shared: bool = 
     shared : bool
         Show also seconds of runs that had others beside them on their machine.
     against : bool
-        Also how many times faster, and with how many times fewer bytes, a group was than the first.
+        Also how many times faster, and with how many times fewer bytes, a group was than the first; where a seed of
+        either never got to the target, there is none, and how many did not is said instead.
     """
     metrics = _told(groups)
     heads = [
@@ -104,7 +105,11 @@ def table(groups: Sequence[Group], target: Target | None = None, shared: bool = 
         cells += [_spread(group.values(name, which)) for name in metrics for which in ("last", "best")]
         cells += _costs(group, None, shared) + (_costs(group, target, shared) if target else [])
         if against:
-            cells += [_ratio(sizes[0][0], size[0]), _times(groups[0], group, sizes[0][1], size[1], shared)]
+            away = _never(group, target) or _never(groups[0], target)
+            cells += [
+                away or _ratio(sizes[0][0], size[0]),
+                away or _times(groups[0], group, sizes[0][1], size[1], shared),
+            ]
         rows.append(tuple(cells))
     notes = [group.note for group in groups]
     if any(notes):
@@ -137,6 +142,12 @@ def _size(group: Group, target: Target | None) -> tuple[float, float]:
     """Mean bits and seconds of a group's sound runs, to the target or of the whole run."""
     found = [_spent(run, target) for run in group.sound]
     return (_mean([bits for bits, _ in found]), _mean([seconds for _, seconds in found]))
+
+
+def _never(group: Group, target: Target | None) -> str:
+    """How many of a group's sound seeds never were at the target, where there is one and some were not."""
+    gone = 0 if target is None else sum(math.isnan(target.reached(run)[0]) for run in group.sound)
+    return f"{gone} of {len(group.sound)} never" if gone else ""
 
 
 def _spent(run: Run, target: Target | None) -> tuple[float, float]:

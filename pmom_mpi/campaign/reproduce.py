@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from pmom_mpi.analysis import published, read
-from pmom_mpi.campaign.identity import complete
+from pmom_mpi.campaign.identity import complete, identity
 from pmom_mpi.runtime import experiment
 from pmom_mpi.runtime.legs import Watcher
+from pmom_mpi.runtime.together import from_server
 from pmom_mpi.transport import connect
 from pmom_mpi.words.errors import UserError
 
@@ -38,7 +40,7 @@ def reproduce(
     """Run each setting and seed whose run file is not there yet; comparisons of all of them on rank 0, none elsewhere.
 
     Every rank of an MPI job calls this alike. A run file with at least ``iterations`` rows is used as it is, so that a
-    long reproduction that was stopped goes on where it was.
+    long reproduction that was stopped goes on where it was; a run file of another config is refused with a `UserError`.
     """
     if any(not 0 <= seed < published.SEEDS for seed in seeds):
         raise UserError(f"--seeds: published seeds are 0 to {published.SEEDS - 1}, not {', '.join(map(str, seeds))}")
@@ -46,11 +48,11 @@ def reproduce(
     prefix = "" if what == "mnist" else f"{what}-"
     paths = {(setting, seed): folder / f"{prefix}{setting}-seed{seed}.h5" for setting, seed in wanted}
     ranks = connect()
-    missing = ranks.share([key for key in wanted if not _there(paths[key], iterations)])
+    raws = {key: published.config(*key, iterations, str(paths[key]), what) for key in wanted}
+    missing = from_server(ranks, lambda: [key for key in wanted if not _there(paths[key], raws[key])])
     ranks.close()
-    for setting, seed in missing:
-        raw = published.config(setting, seed, iterations, str(paths[setting, seed]), what)
-        result = experiment.run(raw, overwrite=True, watcher=watcher)
+    for key in missing:
+        result = experiment.run(raws[key], overwrite=True, watcher=watcher)
         if result.exit_code:
             raise SystemExit(result.exit_code)
     return [_compare(what, *key, paths[key], iterations) for key in wanted] if ranks.serves else []
@@ -63,8 +65,14 @@ def _compare(what: str, setting: str, seed: int, path: Path, iterations: int) ->
     return Comparison(what, setting, seed, replace(run, metrics=metrics), away)
 
 
-def _there(path: Path, iterations: int) -> bool:
-    return path.exists() and complete(read.load(path), iterations)
+def _there(path: Path, raw: Mapping[str, Any]) -> bool:
+    """Whether a file holds the whole run of a config, or of the same with more iterations."""
+    if not path.exists():
+        return False
+    run = read.load(path)
+    if identity({**run.config, "iterations": raw["iterations"]}, str(path)) != identity(raw):
+        raise UserError(f"{path}: a run of another config than the published one; choose another folder with -o")
+    return complete(run, raw["iterations"])
 
 
 def table(comparisons: Sequence[Comparison]) -> Table:

@@ -7,6 +7,7 @@ import pytest
 
 from pmom_mpi.analysis import published
 from pmom_mpi.campaign import reproduce
+from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
 
 LOSS_TOLERANCE, ACCURACY_TOLERANCE = 5e-5, 1e-3
@@ -58,6 +59,14 @@ def test_a_deviation_is_the_largest_difference():
     assert found["test_accuracy"] == 0.0
     moved["test_loss"][5] = np.nan
     assert published.deviation(moved, "none-beta0.1", 0)["test_loss"] == np.inf
+
+
+def test_a_run_that_is_there_counts_by_its_config_not_by_its_name(tmp_path):
+    raw = published.config("none-beta1", 0, 2, str(tmp_path / "none-beta1-seed0.h5"))
+    digits = {"data": {"name": "digits", "nodes": 3}, "problem": {"kind": "softmax_regression"}}
+    experiment.run(raw | digits)
+    with pytest.raises(UserError, match=r"none-beta1-seed0.h5: a run of another config than the published one; .*-o"):
+        reproduce.reproduce(["none-beta1"], [0], 2, tmp_path, None)
 
 
 def test_unknown_settings_and_seeds_are_named(tmp_path):

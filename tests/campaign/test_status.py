@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -86,6 +88,52 @@ def test_a_run_that_goes_on_has_a_rate_and_then_is_killed(tmp_path):
     assert states.of_file(tmp_path / "long.h5").state == "killed"
 
 
+def test_watching_on_a_terminal_draws_the_table_again_until_all_is_over(tmp_path):
+    module = """
+import os, time
+from pmom_mpi.problems.softmax_regression import SoftmaxRegression
+
+class Held(SoftmaxRegression):
+    def gradient(self, x, node, iteration, out):
+        while iteration >= 4 and not os.path.exists("go"):
+            time.sleep(0.05)
+        return super().gradient(x, node, iteration, out)
+"""
+    (tmp_path / "held.py").write_text(module)
+    (tmp_path / "small.yaml").write_text(json.dumps(RAW | {"problem": "held:Held", "record": {"flush_seconds": 0}}))
+    pmom, quiet = [sys.executable, "-m", "pmom_mpi"], subprocess.DEVNULL
+    where = {"cwd": tmp_path, "env": os.environ | {"COLUMNS": "100", "TERM": "xterm"}}
+    run = subprocess.Popen([*pmom, "run", "small.yaml", "-o", "runs/small.h5", "-q"], stdout=quiet, **where)
+    master, slave = pty.openpty()
+    shown, watching = "", None
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "runs/small.h5").exists() or states.of_file(tmp_path / "runs/small.h5").iteration < 3:
+            assert time.monotonic() < deadline and run.poll() is None
+            time.sleep(0.05)
+        watching = subprocess.Popen([*pmom, "status", "runs", "--watch"], stdin=slave, stdout=slave, **where)
+        os.close(slave)
+        while True:
+            try:
+                shown += os.read(master, 4096).decode()
+            except OSError:  # the terminal's other end is closed: the command has ended
+                break
+            if "1 running" in shown:
+                (tmp_path / "go").touch()
+        assert watching.wait(60) == 0 and run.wait(60) == 0
+    finally:
+        (tmp_path / "go").touch()
+        os.close(master)
+        for process in (run, watching):
+            if process is not None:
+                process.kill()
+                process.wait()
+    assert "\x1b[1A" in shown  # the cursor goes up: the table is drawn in its own place
+    first, last = shown.partition("1 running")[0], shown.rpartition("1 running")[2]
+    assert re.search(r"small +running +[34]/6", first) and re.search(r"small +finished +6/6", last)
+    assert "1 finished" in last
+
+
 def test_runs_are_compared_with_the_first(folder):
     code, text = said("compare", folder / "0.5-0.h5", folder)
     assert code == 0 and "x faster" in text and re.search(r"step_size +0\.5 +", text)
@@ -115,6 +163,22 @@ def test_means_and_what_a_target_took(folder):
         Target.parse("accuracy")
     with pytest.raises(UserError, match="--target time_total: no metric of .* those are train_loss"):
         Target("time_total", 1).reached(runs[0])
+
+
+def test_where_a_seed_never_got_there_no_ratio_is_given_and_it_is_said(folder):
+    runs = [read.load(folder / f"{size}-{seed}.h5") for size in (0.5, 0.01) for seed in (0, 1)]
+    first, second = Group("half", tuple(runs[:2]), {}), Group("small", tuple(runs[2:]), {})
+    highest = [float(np.nanmax(run.metrics["test_accuracy"])) for run in runs]
+    heads = table([first], Target("test_accuracy", 0.0), against=True).columns
+    ratios = slice(heads.index("x fewer bytes"), heads.index("x faster") + 1)
+    one = Target("test_accuracy", max(highest[:2]))  # which one seed of the first reached, and none of the second
+    assert [row[ratios] for row in table([first, second], one, against=True).rows] == [
+        ("1 of 2 never",) * 2, ("2 of 2 never",) * 2
+    ]  # fmt: skip
+    all_of_first = Target("test_accuracy", min(highest[:2]))
+    rows = table([first, second], all_of_first, against=True).rows
+    assert rows[0][ratios] == ("1", "1") and rows[1][ratios] == ("2 of 2 never",) * 2
+    assert table([second, first], all_of_first, against=True).rows[1][ratios] == ("2 of 2 never",) * 2  # the reference
 
 
 def test_the_best_setting_has_not_diverged(folder):

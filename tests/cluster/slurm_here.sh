@@ -21,6 +21,7 @@ start() {
         exit 1
     fi
     stop
+    trap '[ $? = 0 ] || stop' EXIT        # what does not start is taken away again
     mkdir -p "$place"/{state,spool} /run/munge /etc/slurm
     [ -e /etc/munge/munge.key ] || dd if=/dev/urandom of=/etc/munge/munge.key bs=1 count=1024 status=none
     chown -R munge: /etc/munge /run/munge /var/lib/munge /var/log/munge
@@ -37,7 +38,7 @@ start() {
         [ "$(sinfo -h -p main -t idle -o %D 2>/dev/null)" = 1 ] && exit 0
         sleep 0.25
     done
-    echo "slurm_here.sh: the node is not idle after 30 s; see $place/*.log" >&2
+    echo "slurm_here.sh: the node is not idle after 30 s: $(tail -q -n 2 "$place"/*.log)" >&2
     exit 1
 }
 
@@ -48,7 +49,7 @@ ClusterName=here
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=cred_expire=5
+AuthInfo=cred_expire=10
 CryptoType=crypto/munge
 StateSaveLocation=$place/state
 SlurmdSpoolDir=$place/spool
