@@ -12,7 +12,9 @@ from pmom_mpi.commands.options import config_argument, json_option, print_json, 
 @click.command()
 @config_argument
 @set_option
-@click.option("--iterations", type=click.IntRange(2), help="Of a short run.  [default: a quarter, at least 50]")
+@click.option(
+    "--iterations", type=click.IntRange(2), help="Of every trial.  [default: a quarter, at least 50; then all]"
+)
 @click.option("-o", "--output", type=click.Path(), help="Also write the config with the proposed step size.")
 @json_option
 def advise(config: str, overrides: tuple[str, ...], iterations: int | None, output: str | None, as_json: bool) -> None:
@@ -38,8 +40,8 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     if as_json:
         print_json(found)
         return
-    rows = tuple((f"{one.step_size:.4g}", f"{one.value:.6g}") for one in found.trials)
+    rows = tuple((f"{one.step_size:.4g}", str(one.iterations), f"{one.value:.6g}") for one in found.trials)
     print_table(on_terminal([
-        Table("trials: f at the end, nan where it grew", ("step size", "f"), rows), *found.reasons,
+        Table("trials: f at the end, nan where it grew", ("step size", "iterations", "f"), rows), *found.reasons,
         f"step_size: {found.step_size:.4g}",
     ]))  # fmt: skip

@@ -61,4 +61,5 @@ def test_the_command(tmp_path):
     found = json.loads(done.output)
     assert yaml.safe_load((tmp_path / "c.yaml").read_text())["step_size"] == found["step_size"]
     assert found["admissible"] > 0 and len(found["reasons"]) == 3
+    assert {one["iterations"] for one in found["trials"]} == {10}
     assert "step_size:" in CliRunner().invoke(main, line[:-1], catch_exceptions=False).output

@@ -35,7 +35,7 @@ def config(tmp_path, monkeypatch):
 
 
 def metrics(raw):
-    return load(pmom_mpi.run(raw, overwrite=True).path).metrics
+    return dict(load(pmom_mpi.run(raw, overwrite=True).path).metrics)
 
 
 def model(name, seed=3):
@@ -161,3 +161,12 @@ def test_a_rehearsal_leaves_the_module_alone(config):
 
     module = ready(config("counting")).problem._module
     assert module.calls.item() == 0
+
+
+def test_a_plain_module_is_diagnosed_and_one_with_batch_norm_refused(config):
+    every = {"diagnostics": {"every": 1}}
+    found = metrics(config("eager") | every)
+    assert found["diag_bias"] == pytest.approx(0, abs=1e-20) and (found["diag_gradient"] > 0).all()
+    assert metrics(config("InPlace", batch=5) | every)["diag_variance"].min() > 0
+    with pytest.raises(UserError, match=r"diagnostics.every: .*batch normalisation"):
+        validate(config("batch_norm") | every)
