@@ -41,7 +41,17 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
         print_json(found)
         return
     rows = tuple((f"{one.step_size:.4g}", str(one.iterations), f"{one.value:.6g}") for one in found.trials)
+    betas = tuple(
+        (f"{one.beta:g}", f"{one.step_size:.3g}", f"{one.floor:.3g}", "" if one.gap is None else f"{one.gap:.3g}",
+         f"{one.bound:.3g}")
+        for one in found.momenta
+    )  # fmt: skip
+    kinds = tuple((one.label, f"{one.bits:.3g}", f"{one.error:.3g}", f"{one.floor:.3g}") for one in found.operators)
+    heads = ("beta", "step size", "floor", "floor of f - f*", "bound")
     print_table(on_terminal([
-        Table("trials: f at the end, nan where it grew", ("step size", "iterations", "f"), rows), *found.reasons,
+        Table("trials: f at the end, nan where it grew", ("step size", "iterations", "f"), rows),
+        Table("beta: half of its largest step size with a bound; the bound is of the mean of |grad f|^2", heads, betas),
+        Table("operators alone: what they drop, and the floor promised", ("operator", "bits", "error", "floor"), kinds),
+        *found.reasons,
         f"step_size: {found.step_size:.4g}",
     ]))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.bounds import diagnosed
 from pmom_mpi.bias.base import Quantizer
-from pmom_mpi.measure import constants
+from pmom_mpi.measure import choices, constants
 from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
 from pmom_mpi.method.schedules import Constant
 from pmom_mpi.runtime import experiment
@@ -67,6 +67,10 @@ class Advice:
     trials : list of Trial
         The short ones by step size, then those of the whole length.
     reasons : list of str
+    beta : float
+        What the bounds prefer, with the step sizes of `momenta`.
+    momenta, operators : list
+        What the bounds say of other betas and of other operators (`pmom_mpi.measure.choices`).
     """
 
     step_size: float
@@ -79,6 +83,9 @@ class Advice:
     iterations: int
     trials: list[Trial] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    beta: float = 1.0
+    momenta: list[choices.Momentum] = field(default_factory=list)
+    operators: list[choices.Operator] = field(default_factory=list)
 
 
 def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = None) -> Advice:
@@ -104,6 +111,7 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
     if not L > 0:
         raise UserError("problem: f is flat at x^0, so nothing is known of a step size")
     key = step_key(setting.config.step_size)
+    points: dict[float, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
 
         def trial(length: int, step_size: float) -> Trial:
@@ -113,6 +121,8 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
             ended = experiment.run(config, [*overrides, *changes, "on_divergence=stop"], output=place, overwrite=True)
             values = read.load(place).metrics["diag_value"]
             values = values[np.isfinite(values)]
+            if ended.x is not None:
+                points[step_size] = ended.x
             fine = ended.status == "finished" and len(values) > 0 and values[-1] <= values[0]
             return Trial(step_size, float(values[-3:].mean()) if fine else float("nan"), length)
 
@@ -129,7 +139,17 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
             best, step_size, why = _pick(whole)
             reasons.append(f"{why}: {NOISY if noisy else CHECKED}")
         known = diagnosed(seen(best))
-    return _conclude(setting.config, known.gradient, known.bias, step_size, reasons, trials, length, L, estimated)
+        sigma2 = float(np.nanmean(seen(best).metrics["diag_variance"])) / setting.config.nodes
+    advice = _conclude(setting.config, known.gradient, known.bias, step_size, reasons, trials, length, L, estimated)
+    mean_bias = np.maximum(known.bias - sigma2, 0)
+    gap = float(known.value[0]) - (known.minimum if known.minimum is not None else min(0.0, float(known.value.min())))
+    mean = envelope(known.gradient, mean_bias)
+    momenta = choices.momenta(mean, sigma2, L, known.pl, gap=gap, iterations=total)
+    beta, why = choices.which_beta(momenta, float(mean_bias.mean()), sigma2)
+    own = _average(setting.config)[0] or 1.0
+    operators = choices.operators(setting, points[best.step_size], L, own, total)
+    more = [*advice.reasons, why, choices.which_operator(operators)]
+    return replace(advice, beta=beta, momenta=momenta, operators=operators, reasons=more)
 
 
 def step_key(schedule: object) -> str:
@@ -180,16 +200,20 @@ def _pick(trials: list[Trial]) -> tuple[Trial, float, str]:
     return best, best.step_size, why
 
 
+def _average(config: configs.Config) -> tuple[float | None, float]:
+    """The rule's beta as an average of gradients (None where it is none), and how much smaller its step sizes are."""
+    rule = config.momentum
+    if isinstance(rule, HeavyBall):
+        return 1 - rule.beta, 1 - rule.beta
+    return rule.beta if isinstance(rule, EMA) else 1.0 if isinstance(rule, SGD) else None, 1.0
+
+
 def _conclude(
     config: configs.Config, gradients: np.ndarray, biases: np.ndarray, step_size: float, chosen: list[str],
     trials: list[Trial], length: int, L: float, estimated: bool,
 ) -> Advice:  # fmt: skip
     affine = envelope(gradients, biases)
-    rule = config.momentum
-    beta = rule.beta if isinstance(rule, EMA) else 1.0 if isinstance(rule, SGD) else None
-    scale = 1.0
-    if isinstance(rule, HeavyBall):
-        beta, scale = 1 - rule.beta, 1 - rule.beta
+    beta, scale = _average(config)
     word = "an estimate by Lanczos' method at x^0" if estimated else "the problem's own"
     reasons = [f"L = {L:.4g}, {word}; B = {affine.B:.3g}, C = {affine.C:.3g} on the best of the trials"]
     admissible = floor = None

@@ -80,7 +80,7 @@ def test_a_module_without_buffers_on_several_ranks(config, mpirun, tmp_path):
     for ranks in (1, 3):
         done = mpirun(ranks, ["run", str(tmp_path / "own.yaml"), "--overwrite"])
         assert done.returncode == 0, done.stderr
-        found.append(load(tmp_path / "run.h5").metrics)
+        found.append(dict(load(tmp_path / "run.h5").metrics))
     for name in ("train_loss", "test_loss", "gradient_norm"):
         assert found[0][name].tobytes() == found[1][name].tobytes()
     np.testing.assert_allclose(found[0]["train_loss"], trained("plain", torch.nn.functional.cross_entropy), rtol=1e-12)
