@@ -12,7 +12,9 @@ from pmom_mpi.commands.options import config_argument, json_option, print_json, 
 @click.command()
 @config_argument
 @set_option
-@click.option("--iterations", type=click.IntRange(2), help="Of a short run.  [default: a quarter, at least 50]")
+@click.option(
+    "--iterations", type=click.IntRange(2), help="Of every trial.  [default: a quarter, at least 50; then all]"
+)
 @click.option("-o", "--output", type=click.Path(), help="Also write the config with the proposed step size.")
 @json_option
 def advise(config: str, overrides: tuple[str, ...], iterations: int | None, output: str | None, as_json: bool) -> None:
@@ -38,8 +40,18 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     if as_json:
         print_json(found)
         return
-    rows = tuple((f"{one.step_size:.4g}", f"{one.value:.6g}") for one in found.trials)
+    rows = tuple((f"{one.step_size:.4g}", str(one.iterations), f"{one.value:.6g}") for one in found.trials)
+    betas = tuple(
+        (f"{one.beta:g}", f"{one.step_size:.3g}", f"{one.floor:.3g}", "" if one.gap is None else f"{one.gap:.3g}",
+         f"{one.bound:.3g}")
+        for one in found.momenta
+    )  # fmt: skip
+    kinds = tuple((one.label, f"{one.bits:.3g}", f"{one.error:.3g}", f"{one.floor:.3g}") for one in found.operators)
+    heads = ("beta", "step size", "floor", "floor of f - f*", "bound")
     print_table(on_terminal([
-        Table("trials: f at the end, nan where it grew", ("step size", "f"), rows), *found.reasons,
+        Table("trials: f at the end, nan where it grew", ("step size", "iterations", "f"), rows),
+        Table("beta: half of its largest step size with a bound; the bound is of the mean of |grad f|^2", heads, betas),
+        Table("operators alone: what they drop, and the floor promised", ("operator", "bits", "error", "floor"), kinds),
+        *found.reasons,
         f"step_size: {found.step_size:.4g}",
     ]))  # fmt: skip

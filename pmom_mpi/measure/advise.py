@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import numpy as np
 from pmom_mpi import config as configs
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.bounds import diagnosed
-from pmom_mpi.measure import constants
+from pmom_mpi.bias.base import Quantizer
+from pmom_mpi.measure import choices, constants
 from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
 from pmom_mpi.method.schedules import Constant
 from pmom_mpi.runtime import experiment
-from pmom_mpi.runtime.setting import Raw, ready
+from pmom_mpi.runtime.setting import Raw, Setting, ready
 from pmom_mpi.theory import nonconvex
 from pmom_mpi.theory.bias import envelope
 from pmom_mpi.words.errors import UserError
@@ -28,14 +30,19 @@ LOOKS = 10
 """Diagnoses in a trial; f is the mean of the last three."""
 LEAST = 50
 """Iterations of a trial, unless the run is shorter; else a quarter of the run's."""
+WHOLE = 8
+"""Trials of the whole length, at most."""
+NOISY = "noise leaves more the larger the step, so that short trials flatter large ones"
+CHECKED = "short trials do not see what comes late"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A short run: its step size, and the mean of its last exact values of f; NaN where it diverged."""
+    """A run: its step size, the mean of its last exact values of f (NaN where it diverged), its length."""
 
     step_size: float
     value: float
+    iterations: int
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,18 @@ class Advice:
     estimated : bool
         Whether L is an estimate.
     B, C : float
-        The smallest affine envelope of the biases on the best short run.
+        The smallest affine envelope of the biases on the best run.
     floor : float or None
         What the bound says the bias leaves of |grad f|^2, at an admissible step size: C / (1 - eps - B).
     iterations : int
-        Of each trial.
+        Of each short trial.
     trials : list of Trial
-        By step size.
+        The short ones by step size, then those of the whole length.
     reasons : list of str
+    beta : float
+        What the bounds prefer, with the step sizes of `momenta`.
+    momenta, operators : list
+        What the bounds say of other betas and of other operators (`pmom_mpi.measure.choices`).
     """
 
     step_size: float
@@ -72,6 +83,9 @@ class Advice:
     iterations: int
     trials: list[Trial] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    beta: float = 1.0
+    momenta: list[choices.Momentum] = field(default_factory=list)
+    operators: list[choices.Operator] = field(default_factory=list)
 
 
 def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = None) -> Advice:
@@ -82,7 +96,7 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
     config, overrides
         As `pmom_mpi.runtime.experiment.run` takes them.
     iterations : int, optional
-        Of a trial.
+        Of a trial; without, the best of short ones are tried again at the run's whole length.
 
     Raises
     ------
@@ -97,24 +111,45 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
     if not L > 0:
         raise UserError("problem: f is flat at x^0, so nothing is known of a step size")
     key = step_key(setting.config.step_size)
+    points: dict[float, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
 
-        def trial(step_size: float) -> Trial:
+        def trial(length: int, step_size: float) -> Trial:
             every = max(1, (length - 1) // LOOKS)
             changes = [f"{key}={step_size!r}", f"iterations={length}", "evaluate.every=0", f"diagnostics.every={every}"]
             place = Path(folder) / f"{step_size!r}.h5"
-            ended = experiment.run(config, [*overrides, *changes, "on_divergence=stop"], output=place)
+            ended = experiment.run(config, [*overrides, *changes, "on_divergence=stop"], output=place, overwrite=True)
             values = read.load(place).metrics["diag_value"]
             values = values[np.isfinite(values)]
+            if ended.x is not None:
+                points[step_size] = ended.x
             fine = ended.status == "finished" and len(values) > 0 and values[-1] <= values[0]
-            return Trial(step_size, float(values[-3:].mean()) if fine else float("nan"))
+            return Trial(step_size, float(values[-3:].mean()) if fine else float("nan"), length)
 
-        trials = _search(trial, 1 / L)
-        best = min((one for one in trials if np.isfinite(one.value)), key=lambda one: one.value, default=None)
-        if best is None:
-            raise UserError("step_size: f grew in every trial, however small the step; look at the bias (pmom bias)")
-        found = diagnosed(read.load(Path(folder) / f"{best.step_size!r}.h5"))
-    return _conclude(setting.config, found.gradient, found.bias, best, trials, length, L, estimated)
+        def seen(one: Trial) -> read.Run:
+            return read.load(Path(folder) / f"{one.step_size!r}.h5")
+
+        trials = _search(partial(trial, length), 1 / L, TRIALS)
+        best, step_size, why = _pick(trials)
+        reasons = [why]
+        if iterations is None and length < total:
+            noisy = _random(setting) or bool(np.nanmax(seen(best).metrics["diag_variance"]) > 0)
+            whole = (_search if noisy else _until_fine)(partial(trial, total), step_size, WHOLE)
+            trials += whole
+            best, step_size, why = _pick(whole)
+            reasons.append(f"{why}: {NOISY if noisy else CHECKED}")
+        known = diagnosed(seen(best))
+        sigma2 = float(np.nanmean(seen(best).metrics["diag_variance"])) / setting.config.nodes
+    advice = _conclude(setting.config, known.gradient, known.bias, step_size, reasons, trials, length, L, estimated)
+    mean_bias = np.maximum(known.bias - sigma2, 0)
+    gap = float(known.value[0]) - (known.minimum if known.minimum is not None else min(0.0, float(known.value.min())))
+    mean = envelope(known.gradient, mean_bias)
+    momenta = choices.momenta(mean, sigma2, L, known.pl, gap=gap, iterations=total)
+    beta, why = choices.which_beta(momenta, float(mean_bias.mean()), sigma2)
+    own = _average(setting.config)[0] or 1.0
+    operators = choices.operators(setting, points[best.step_size], L, own, total)
+    more = [*advice.reasons, why, choices.which_operator(operators)]
+    return replace(advice, beta=beta, momenta=momenta, operators=operators, reasons=more)
 
 
 def step_key(schedule: object) -> str:
@@ -122,10 +157,16 @@ def step_key(schedule: object) -> str:
     return "step_size" if isinstance(schedule, Constant) and not schedule.warm_up else "step_size.value"
 
 
-def _search(trial: Callable[[float], Trial], start: float) -> list[Trial]:
+def _random(setting: Setting) -> bool:
+    """Whether the bias is drawn by lot; whether gradients are, their variance tells."""
+    stages = setting.pipeline.stages
+    return any(stage.stream is not None or isinstance(stage, Quantizer) for stage in stages)
+
+
+def _search(trial: Callable[[float], Trial], start: float, most: int) -> list[Trial]:
     """Downhill from ``start`` over powers of `FACTOR`, until both neighbours of the best have been tried."""
     found = {0: trial(start)}
-    while len(found) < TRIALS:
+    while len(found) < most:
         fine = {place: one.value for place, one in found.items() if np.isfinite(one.value)}
         best = min(fine, key=lambda place: fine[place]) if fine else min(found)
         wanted = [place for place in (best + 1, best - 1) if place not in found]
@@ -137,27 +178,48 @@ def _search(trial: Callable[[float], Trial], start: float) -> list[Trial]:
     return [found[place] for place in sorted(found)]
 
 
+def _until_fine(trial: Callable[[float], Trial], start: float, most: int) -> list[Trial]:
+    """``start``, and smaller ones until one does not diverge."""
+    found = [trial(start)]
+    while not np.isfinite(found[0].value) and len(found) < most:
+        found.insert(0, trial(found[0].step_size / FACTOR))
+    return found
+
+
+def _pick(trials: list[Trial]) -> tuple[Trial, float, str]:
+    """The best trial, what is proposed by it, and why; raises where all diverged."""
+    fine = [one for one in trials if np.isfinite(one.value)]
+    if not fine:
+        raise UserError("step_size: f grew in every trial, however small the step; look at the bias (pmom bias)")
+    best = min(fine, key=lambda one: one.value)
+    edge = any(one.step_size == FACTOR * best.step_size and not np.isfinite(one.value) for one in trials)
+    count = f"best of {len(trials)} trials" if len(trials) > 1 else "once"
+    why = f"{best.step_size:.4g} went {count} of {best.iterations} iterations (f = {best.value:.6g})"
+    if edge:
+        return best, best.step_size / FACTOR, f"{why}; twice as much diverged, so half of it is proposed"
+    return best, best.step_size, why
+
+
+def _average(config: configs.Config) -> tuple[float | None, float]:
+    """The rule's beta as an average of gradients (None where it is none), and how much smaller its step sizes are."""
+    rule = config.momentum
+    if isinstance(rule, HeavyBall):
+        return 1 - rule.beta, 1 - rule.beta
+    return rule.beta if isinstance(rule, EMA) else 1.0 if isinstance(rule, SGD) else None, 1.0
+
+
 def _conclude(
-    config: configs.Config, gradients: np.ndarray, biases: np.ndarray, best: Trial, trials: list[Trial], length: int,
-    L: float, estimated: bool,
+    config: configs.Config, gradients: np.ndarray, biases: np.ndarray, step_size: float, chosen: list[str],
+    trials: list[Trial], length: int, L: float, estimated: bool,
 ) -> Advice:  # fmt: skip
     affine = envelope(gradients, biases)
-    rule = config.momentum
-    beta = rule.beta if isinstance(rule, EMA) else 1.0 if isinstance(rule, SGD) else None
-    scale = 1.0
-    if isinstance(rule, HeavyBall):
-        beta, scale = 1 - rule.beta, 1 - rule.beta
+    beta, scale = _average(config)
     word = "an estimate by Lanczos' method at x^0" if estimated else "the problem's own"
-    reasons = [f"L = {L:.4g}, {word}; B = {affine.B:.3g}, C = {affine.C:.3g} on the best of the short runs"]
+    reasons = [f"L = {L:.4g}, {word}; B = {affine.B:.3g}, C = {affine.C:.3g} on the best of the trials"]
     admissible = floor = None
     if beta is not None:
         admissible = scale * nonconvex.largest_step_size(L, beta, affine.B)
         eps = nonconvex.admissible_eps(admissible / scale * L * 0.5, beta)
         floor = affine.C / (1 - eps - affine.B) if eps < 1 - affine.B else float("inf")
         reasons.append(f"largest step size with a bound: {admissible:.4g}; half of it leaves |grad f|^2 <= {floor:.3g}")
-    larger = [one for one in trials if one.step_size > best.step_size]
-    edge = bool(larger) and not np.isfinite(larger[0].value)
-    step_size = best.step_size / (FACTOR if edge else 1)
-    why = f"{best.step_size:.4g} went best of {len(trials)} trials of {length} iterations (f = {best.value:.6g})"
-    reasons.append(f"{why}; twice as much diverged, so half of it is proposed" if edge else why)
-    return Advice(step_size, admissible, L, estimated, *affine, floor, length, trials, reasons)
+    return Advice(step_size, admissible, L, estimated, *affine, floor, length, trials, [*reasons, *chosen])

@@ -136,6 +136,14 @@ class Exact(Protocol):
 
 
 @runtime_checkable
+class Doubtful(Protocol):
+    """A problem whose settings decide whether it is `Exact`."""
+
+    ambiguous: str
+    """After `Problem.setup`: why there is no exact gradient ("its model has dropout"); empty where there is one."""
+
+
+@runtime_checkable
 class Stateful(Protocol):
     """What a problem has besides when its evaluation needs more than x, as the running statistics of a network do.
 

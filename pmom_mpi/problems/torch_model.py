@@ -24,7 +24,7 @@ try:
 except ImportError:
     raise UserError("problem.kind: torch needs PyTorch, not installed here: pip install 'pmom-mpi[torch]'") from None
 
-from pmom_mpi.problems.torch_rehearsal import Loss, materialise, rehearse, squared_error
+from pmom_mpi.problems.torch_rehearsal import Loss, ambiguous, materialise, rehearse, squared_error
 from pmom_mpi.problems.torch_statistics import RunningStatistics
 
 Positive = Annotated[int, Field(gt=0)]
@@ -103,6 +103,7 @@ class TorchModel(FiniteSum):
         self._gradients = torch.empty(self._start.size, dtype=torch.from_numpy(self._start).dtype, device=self._device)
         super().setup(context)
         self._writes = True  # what a rank without nodes does not find out costs it a copy
+        self.ambiguous = "" if augment is None else "augment changes its samples"
         if len(context.hosted):
             self._rehearse()
 
@@ -117,6 +118,16 @@ class TorchModel(FiniteSum):
         if self._augment:
             inputs = self._augment(inputs, generator(self.context.seed, Stream.AUGMENTATION, node, iteration))
         torch.manual_seed(int(key(self.context.seed, Stream.DROPOUT, node, iteration)))
+        return self._differentiate(x, inputs, targets, out)
+
+    def full_gradient(self, x: np.ndarray, node: int, out: np.ndarray) -> float:
+        """The gradient of the mean loss over the whole shard, where that means something: see `ambiguous`."""
+        inputs, targets = self._tensors(*self._shards[node])
+        return self._differentiate(x, inputs.clone() if self._writes else inputs, targets, out)[0]
+
+    def _differentiate(
+        self, x: np.ndarray, inputs: torch.Tensor, targets: torch.Tensor, out: np.ndarray
+    ) -> tuple[float, ...]:
         gradients = torch.from_numpy(out) if self._device.type == "cpu" else self._gradients
         gradients.zero_()
         self._place(x, gradients)
@@ -128,9 +139,6 @@ class TorchModel(FiniteSum):
         if self._device.type != "cpu":
             torch.from_numpy(out).copy_(gradients)
         return tuple(value / len(targets) for value in self._sums(loss, outputs, targets))
-
-    # Dropout and batch normalisation know no gradient of a whole shard: no `pmom_mpi.problems.base.Exact`.
-    full_gradient = None  # type: ignore[assignment]
 
     def advance(self, shares: np.ndarray) -> None:
         """The running statistics after the batches of all nodes, one after the other."""
@@ -159,6 +167,7 @@ class TorchModel(FiniteSum):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self._writes = rehearse(self.loss, self._loss, copy.deepcopy(self._module), inputs, targets, self._classes)
+            self.ambiguous = self.ambiguous or ambiguous(copy.deepcopy(self._module), inputs)
 
     def _make(self, context: Context) -> torch.nn.Module:
         factory = chosen("problem.model", self.model, {})

@@ -72,6 +72,29 @@ def rehearse(
     return writes or not torch.equal(again, inputs)
 
 
+def ambiguous(module: torch.nn.Module, inputs: torch.Tensor) -> str:
+    """Why a shard has no gradient of its own, or ""; ``module`` is a copy that nobody needs.
+
+    There is one where a sample's output depends on that sample only, and is the same in training and in evaluation.
+    """
+    dropouts = torch.nn.modules.dropout._DropoutNd
+    if any(isinstance(part, dropouts) and part.p > 0 for part in module.modules()):
+        return "its model has dropout"
+    with torch.no_grad():
+        module.train()
+        trained = _called(lambda: module(inputs.clone()))
+        module.eval()
+        whole = _called(lambda: module(inputs.clone()))
+        part = _called(lambda: module(inputs[: (len(inputs) + 1) // 2].clone()))
+    if not all(isinstance(outputs, torch.Tensor) for outputs in (trained, whole, part)):
+        return "its model does not return one tensor, so what it depends on cannot be checked"
+    if not torch.allclose(trained, whole, rtol=CLOSE, atol=CLOSE * float(whole.abs().max())):
+        return "its model gives other outputs in training than in evaluation, as with batch normalisation or dropout"
+    if not torch.allclose(part, whole[: len(part)], rtol=CLOSE, atol=CLOSE * float(whole.abs().max())):
+        return "its model's outputs depend on the other samples of a batch"
+    return ""
+
+
 def _called(call: Callable[[], Any]) -> Any:
     """What it returns; what it raises as a user's error."""
     try:

@@ -23,7 +23,7 @@ from pmom_mpi.method.downlink import Companion, Compressed, Dense, Downlink
 from pmom_mpi.method.errands import Evaluation
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems import metrics
-from pmom_mpi.problems.base import ClipsSamples, Context, Exact, Problem, Solvable, Stateful
+from pmom_mpi.problems.base import ClipsSamples, Context, Doubtful, Exact, Problem, Solvable, Stateful
 from pmom_mpi.record.place import check_place
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
@@ -290,6 +290,8 @@ def _check_exact(config: Config, problem: Problem) -> None:
     kind = type(problem).__name__
     if not isinstance(problem, Exact):
         raise UserError(f"diagnostics.every: problem {kind} has no exact gradient to compare with; leave it 0")
+    if isinstance(problem, Doubtful) and problem.ambiguous:
+        raise UserError(f"diagnostics.every: problem {kind}: no exact gradient, {problem.ambiguous}; leave it 0")
     if sample_clip(config.bias) is not None:
         raise UserError("diagnostics.every: with clip_per_sample no exact gradient is computed; leave it 0")
 

@@ -11,10 +11,11 @@ from click.testing import CliRunner
 
 from pmom_mpi.analysis import read
 from pmom_mpi.cli import main
-from pmom_mpi.measure import constants
+from pmom_mpi.measure import choices, constants
 from pmom_mpi.measure.advise import advise
 from pmom_mpi.runtime.experiment import run
 from pmom_mpi.runtime.setting import ready
+from pmom_mpi.theory.bias import Affine
 from pmom_mpi.words.errors import UserError
 
 SMALL = ["iterations=200", "evaluate.every=0", "dtype=float64"]
@@ -60,5 +61,36 @@ def test_the_command(tmp_path):
     done = CliRunner().invoke(main, line, catch_exceptions=False)
     found = json.loads(done.output)
     assert yaml.safe_load((tmp_path / "c.yaml").read_text())["step_size"] == found["step_size"]
-    assert found["admissible"] > 0 and len(found["reasons"]) == 3
+    assert found["admissible"] > 0 and len(found["reasons"]) == 5
+    assert {one["iterations"] for one in found["trials"]} == {10}
     assert "step_size:" in CliRunner().invoke(main, line[:-1], catch_exceptions=False).output
+
+
+def test_a_small_beta_is_for_noise_and_many_iterations():
+    def chosen(sigma2, iterations):
+        bias = Affine(0.0, 0.1)
+        momenta = choices.momenta(bias, sigma2, 1.0, 0.1, gap=1.0, iterations=iterations)
+        assert [one.gap is None or one.gap > 0 for one in momenta] == [True] * len(choices.BETAS)
+        return choices.which_beta(momenta, 0.1, sigma2)
+
+    assert chosen(0.0, 10**6)[0] == 1 and "no noise" in chosen(0.0, 10**6)[1]
+    assert chosen(1.0, 10**6)[0] == 0.01 and "0.118 instead of 0.6" in chosen(1.0, 10**6)[1]  # docs/theory.md's table
+    assert chosen(1.0, 5)[0] == 1 and "so few iterations" in chosen(1.0, 5)[1]
+
+
+def test_predicted_floors_are_those_of_the_classes_constants():
+    """Top-K drops 1 - alpha at most, so its floor is C / (1 - eps - B) with B = 1 - alpha."""
+    setting = ready("ridge", ["dtype=float64"])
+    found = {one.label: one for one in choices.operators(setting, setting.problem.initial_point(), 10.0, 0.1, 0)}
+    assert found["none"].floor == 0 and found["none"].error == 0
+    assert 0 < found["top_k 10 %"].error < 0.9 and found["top_k 10 %"].floor < found["top_k 1 %"].floor < np.inf
+    words = choices.which_operator(list(found.values()))
+    assert "none (" in words and "qsgd" in words and "rand_k" not in words
+
+
+def test_noise_is_tried_at_the_whole_length_and_a_run_without_is_run_once():
+    noisy = advise("order", ["iterations=100"])
+    whole = [one for one in noisy.trials if one.iterations == 100]
+    assert len(whole) >= 3 and min(whole, key=lambda one: one.value).step_size == noisy.step_size
+    quiet = advise("ridge", ["iterations=100"])
+    assert [one.iterations for one in quiet.trials].count(100) == 1 and quiet.beta == 1

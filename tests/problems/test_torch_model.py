@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmom_mpi.problems.base import Stateful
+from pmom_mpi.problems.base import Exact, Stateful
 from pmom_mpi.problems.metrics import LOSS
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.registry import PROBLEMS, build
@@ -204,3 +204,21 @@ def test_resnet18_sees_grey_images_as_coloured_ones():
     model, images = resnet18(), torch.randn(2, 1, 28, 28)
     assert sum(tensor.numel() for tensor in model.parameters()) == 11_181_642
     assert torch.equal(model(images), model(images.repeat(1, 3, 1, 1)))
+
+
+def test_a_whole_shards_gradient_is_the_mean_of_its_batches(make):
+    problem = make({"model": "torch_modules:plain"}, nodes=2)
+    assert isinstance(problem, Exact) and problem.ambiguous == ""
+    x = problem.initial_point() + 0.1
+    full, drawn = np.full((2, x.size), np.nan, x.dtype)
+    assert problem.full_gradient(x, 1, full) == problem.gradient(x, 1, 0, drawn)[0]
+    assert np.array_equal(full, drawn)
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [({"arguments": {"dropout": 0.01}}, "dropout"), ({"arguments": {"norm": True}}, "other samples of a batch"),
+     ({"model": "torch_modules:normed"}, "batch normalisation"), ({"augment": "torch_modules:shift"}, "augment")],
+)  # fmt: skip
+def test_a_gradient_that_depends_on_more_than_the_samples_is_refused_a_diagnosis(keys, why, make):
+    assert why in make({"model": "torch_modules:plain"} | keys, nodes=2).ambiguous

@@ -35,7 +35,7 @@ def config(tmp_path, monkeypatch):
 
 
 def metrics(raw):
-    return load(pmom_mpi.run(raw, overwrite=True).path).metrics
+    return dict(load(pmom_mpi.run(raw, overwrite=True).path).metrics)
 
 
 def model(name, seed=3):
@@ -80,7 +80,7 @@ def test_a_module_without_buffers_on_several_ranks(config, mpirun, tmp_path):
     for ranks in (1, 3):
         done = mpirun(ranks, ["run", str(tmp_path / "own.yaml"), "--overwrite"])
         assert done.returncode == 0, done.stderr
-        found.append(load(tmp_path / "run.h5").metrics)
+        found.append(dict(load(tmp_path / "run.h5").metrics))
     for name in ("train_loss", "test_loss", "gradient_norm"):
         assert found[0][name].tobytes() == found[1][name].tobytes()
     np.testing.assert_allclose(found[0]["train_loss"], trained("plain", torch.nn.functional.cross_entropy), rtol=1e-12)
@@ -161,3 +161,12 @@ def test_a_rehearsal_leaves_the_module_alone(config):
 
     module = ready(config("counting")).problem._module
     assert module.calls.item() == 0
+
+
+def test_a_plain_module_is_diagnosed_and_one_with_batch_norm_refused(config):
+    every = {"diagnostics": {"every": 1}}
+    found = metrics(config("eager") | every)
+    assert found["diag_bias"] == pytest.approx(0, abs=1e-20) and (found["diag_gradient"] > 0).all()
+    assert metrics(config("InPlace", batch=5) | every)["diag_variance"].min() > 0
+    with pytest.raises(UserError, match=r"diagnostics.every: .*batch normalisation"):
+        validate(config("batch_norm") | every)
