@@ -58,7 +58,7 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
     told = [_told(group[0]) for group in groups.values()]
     found = []
     for own, group in zip(told, groups.values(), strict=True):
-        label, missing = _label(own, told, group[0]), missing_seeds(group, runs)
+        label, missing = _label(own, told, group[0]), missing_seeds(group, groups.values())
         method, rest = _method(own, told), _rest(own, told)
         if group[0].choices:
             method, rest = _chosen(group[0], list(groups.values()))
