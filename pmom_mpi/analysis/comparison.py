@@ -39,7 +39,10 @@ def methods(runs: Sequence[Run]) -> list[Method]:
     groups: dict[tuple[str, float], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.name, beta(run)), []).append(run)
-    return [Method(name, value, tuple(group), missing_seeds(group, runs)) for (name, value), group in groups.items()]
+    return [
+        Method(name, value, tuple(group), missing_seeds(group, groups.values()))
+        for (name, value), group in groups.items()
+    ]
 
 
 def beta(run: Run) -> float:

@@ -64,7 +64,7 @@ def curves(runs: Sequence[Run], apart: str = "") -> list[Curve]:
     told = [_told(group[0], apart) for group in groups.values()]
     found = []
     for own, group in zip(told, groups.values(), strict=True):
-        label, missing = _label(own, told, group[0], bool(apart)), missing_seeds(group, runs)
+        label, missing = _label(own, told, group[0], bool(apart)), missing_seeds(group, groups.values())
         method, rest = _method(own, told), _rest(own, told)
         if group[0].choices:
             method, rest = _chosen(group[0], list(groups.values()), apart)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -59,6 +59,7 @@ FIGURES = {
                 "model": "pmom_mpi.problems.torch_resnet:resnet18",
                 "input_shape": [1, 28, 28],
                 "augment": "flip",
+                "augment_evaluation": True,
             },
             "data": {"name": "fashion-mnist", "nodes": 100, "partition": "contiguous"},
         },
@@ -137,6 +138,57 @@ def config(setting: str, seed: int, iterations: int, output: str, what: str = "m
         "on_divergence": "continue",
         "output": output,
     }
+
+
+def setting(raw: Mapping[str, Any]) -> str:
+    """The name of the published setting that a config's bias and momentum are, whatever its step size.
+
+    Examples
+    --------
+    >>> setting(config("top_k-67000-beta0.1", 0, 3, "x.h5"))
+    'top_k-67000-beta0.1'
+    """
+    (stage,) = raw["bias"]
+    value = stage.get("k", stage.get("tau"))
+    parts = [stage["kind"], *([] if value is None else [f"{value:g}" if isinstance(value, float) else str(value)])]
+    return f"{'-'.join(parts)}-beta{float(raw['momentum']['beta']):g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Published:
+    """A published metric over some seeds, arrays of shape (iterations,).
+
+    Attributes
+    ----------
+    mean : ndarray
+    low, high : ndarray
+        Lowest and highest of the seeds, or where only mean and standard deviation were published one deviation away.
+    diverged, seeds : int
+        How many of how many seeds came to NaN; they are left out here, not in the published means, which skip a NaN
+        loss and keep the accuracy of the dead model. Of ``fashion`` nobody knows: 0.
+    """
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    diverged: int
+    seeds: int
+
+
+def band(name: str, metric: str, seeds: Sequence[int], what: str = "mnist", iterations: int | None = None) -> Published:
+    """A metric of a published setting over some seeds; of ``fashion``, where nothing else is known, over all five.
+
+    Where none of the seeds was published, or all came to NaN, over all of them.
+    """
+    if _read(what)[2].ndim == 3:
+        columns = {name: values[:iterations] for name, values in _columns(name, 0, what).items()}
+        mean, std = columns[f"{metric}_mean"], columns[f"{metric}_std"]
+        return Published(mean, mean - std, mean + std, 0, SEEDS)
+    found = [curve(name, seed, what) for seed in (seeds or range(SEEDS))]
+    sound = [each for each in found if not np.isnan(each["train_loss"][:iterations]).any()] or found
+    values = np.stack([each[metric][:iterations] for each in sound])
+    diverged = sum(bool(np.isnan(each["train_loss"][:iterations]).any()) for each in found)
+    return Published(values.mean(axis=0), values.min(axis=0), values.max(axis=0), diverged, len(found))
 
 
 def deviation(metrics: Mapping[str, np.ndarray], setting: str, seed: int, what: str = "mnist") -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pmom_mpi.analysis.read import Run
 
@@ -53,9 +53,12 @@ class Seeds:
         return f"{label} ({'; '.join(said)})" if said else label
 
 
-def missing_seeds(group: Sequence[Run], runs: Sequence[Run]) -> tuple[int, ...]:
-    """The seeds that others of the runs have and this group, of several, has not."""
-    return tuple(sorted({_seed(run) for run in runs} - set(map(_seed, group)))) if len(group) > 1 else ()
+def missing_seeds(group: Sequence[Run], groups: Iterable[Sequence[Run]]) -> tuple[int, ...]:
+    """The seeds that other groups of several have and this one, of several, has not; single runs do not count."""
+    if len(group) == 1:
+        return ()
+    others = {_seed(run) for other in groups if len(other) > 1 for run in other}
+    return tuple(sorted(others - set(map(_seed, group))))
 
 
 def _seed(run: Run) -> int:

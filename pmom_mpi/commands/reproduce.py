@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from pmom_mpi.commands.options import print_table
+from pmom_mpi.commands.paper import listed_numbers, paper
 from pmom_mpi.words.errors import UserError
 
 
-@click.command()
-@click.argument("what", type=click.Choice(["mnist", "fashion"]))
-@click.option("--setting", "settings", multiple=True,
-              help="A published setting or a pattern: 'clip_norm-*-beta0.1', '*'. Repeatable.  "
-                   "[default: top_k-67000-beta0.1; fashion: top_k-111816-beta0.1]")  # fmt: skip
-@click.option("--seeds", default="0", show_default=True, help="Published seeds, 0 to 4: 0,1,2")
-@click.option("--iterations", type=click.IntRange(1), help="At most, and by default, 200; fashion: 300.")
-@click.option("-o", "--output", type=click.Path(), default="results/reproduce", show_default=True,
-              help="The folder of the run files; those already there are not run again.")  # fmt: skip
-@click.option("--plot", "picture", type=click.Path(), help="Also draw the runs over the published curves.")
-@click.option("-n", "--ranks", type=click.IntRange(1), help="Start this as a job of so many MPI ranks.")
-def reproduce(
-    what: str, settings: tuple[str, ...], seeds: str, iterations: int | None, output: str, picture: str | None,
-    ranks: int | None,
-) -> None:  # fmt: skip
-    """Run published settings of the paper and print how far each run is from its published curve.
+@click.group()
+def reproduce() -> None:
+    """Run the paper's settings and hold them against its published curves."""
 
-    mnist: an MLP, whose curves of every seed are published; printed are the largest differences. fashion: ResNet-18 on
-    Fashion-MNIST (needs PyTorch), of which mean and standard deviation over the seeds are; printed are the largest
-    distances from the mean in standard deviations.
+
+reproduce.add_command(paper)
+Command = Callable[..., None]
+OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.option("--setting", "settings", multiple=True,
+                 help="A published setting or a pattern: 'clip_norm-*-beta0.1', '*'. Repeatable.  "
+                      "[default: top_k-67000-beta0.1; fashion: top_k-111816-beta0.1]"),
+    click.option("--seeds", default="0", show_default=True, help="Published seeds, 0 to 4: 0,1,2"),
+    click.option("--iterations", type=click.IntRange(1), help="At most, and by default, 200; fashion: 300."),
+    click.option("-o", "--output", type=click.Path(), default="results/reproduce", show_default=True,
+                 help="The folder of the run files; those already there are not run again."),
+    click.option("--plot", "picture", type=click.Path(), help="Also draw the runs over the published curves."),
+    click.option("-n", "--ranks", type=click.IntRange(1), help="Start this as a job of so many MPI ranks."),
+)  # fmt: skip
+
+
+def _with_options(command: Command) -> Command:
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@reproduce.command()
+@_with_options
+def mnist(
+    settings: tuple[str, ...], seeds: str, iterations: int | None, output: str, picture: str | None, ranks: int | None
+) -> None:
+    """An MLP, whose curves of every seed are published; printed are the largest differences.
 
     \b
     pmom reproduce mnist -n 3
-    pmom reproduce fashion -n 3 --setting 'clip_norm-1-beta0.1' --iterations 3
     mpirun -n 3 pmom reproduce mnist --setting 'top_k-*-beta0.1' --seeds 0,1
     """
+    _reproduce("mnist", settings, seeds, iterations, output, picture, ranks)
+
+
+@reproduce.command()
+@_with_options
+def fashion(
+    settings: tuple[str, ...], seeds: str, iterations: int | None, output: str, picture: str | None, ranks: int | None
+) -> None:
+    """ResNet-18 on Fashion-MNIST (needs PyTorch), of which mean and deviation over the seeds are published.
+
+    Printed are the largest distances from the mean in standard deviations.
+
+    \b
+    pmom reproduce fashion -n 3 --setting 'clip_norm-1-beta0.1' --iterations 3
+    """
+    _reproduce("fashion", settings, seeds, iterations, output, picture, ranks)
+
+
+def _reproduce(
+    what: str, settings: tuple[str, ...], seeds: str, iterations: int | None, output: str, picture: str | None,
+    ranks: int | None,
+) -> None:  # fmt: skip
     if ranks is not None:
         from pmom_mpi.cluster import launch
 
@@ -48,9 +83,7 @@ def reproduce(
     from pmom_mpi.campaign import reproduce as reproducing
     from pmom_mpi.runtime.progress import Narrator
 
-    if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
-        raise UserError(f"--seeds: {seeds!r} is no list of numbers such as 0,1,2")
-    numbers = [int(seed) for seed in seeds.split(",")]
+    numbers = listed_numbers("--seeds", seeds, int)
     figure = FIGURES[what]
     iterations = figure.iterations if iterations is None else iterations
     if iterations > figure.iterations:

@@ -54,15 +54,16 @@ def sweep(
     aim = outcome.Target.parse(target) if target else None
     found = sweep_file.load(file, output)
     if dry_run:
-        _list(found)
+        listed(found)
         return
     at_once = at_once or max(1, cores().usable // ranks)
-    pool = _run(found, Options(min(at_once, len(found.runs)), ranks, not keep_going, retry_failed, wait))
+    pool = started(found, Options(min(at_once, len(found.runs)), ranks, not keep_going, retry_failed, wait))
     _tell(found, pool, aim, best, shared_seconds)
     sys.exit(pool.exit_code)
 
 
-def _list(found: Sweep) -> None:
+def listed(found: Sweep) -> None:
+    """Print the runs of a sweep and how far each is."""
     from pmom_mpi.campaign import states
     from pmom_mpi.commands.tables import on_terminal
 
@@ -71,7 +72,8 @@ def _list(found: Sweep) -> None:
     click.echo(f"{len(found.runs)} runs -> {found.folder}: {states.counted(known)}")
 
 
-def _run(found: Sweep, options: Options) -> Pool:
+def started(found: Sweep, options: Options) -> Pool:
+    """Run what is not complete of a sweep, and say on stderr how it goes."""
     from rich.console import Console
 
     from pmom_mpi.campaign.pool import Pool

@@ -37,7 +37,7 @@ def sweeps() -> dict[str, Path]:
     Examples
     --------
     >>> sorted(sweeps())
-    ['paper-mnist', 'sweep']
+    ['paper-fashion', 'paper-mnist', 'sweep']
     """
     return {path.stem: path for path in sorted((folder("configs") / "sweeps").glob("*.yaml"))}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -57,6 +58,8 @@ class TorchModel(FiniteSum):
         Of one sample, channels first; else samples are vectors.
     augment : str, optional
         ``flip``, or ``module:function``, which makes new inputs of a training batch and a ``numpy.random.Generator``.
+    augment_evaluation : bool
+        Whether test samples are augmented as well, anew at every point that is evaluated, as in the paper's runs.
     device : str
         ``cpu``, ``cuda``, ``cuda:1``, ...
     """
@@ -66,6 +69,7 @@ class TorchModel(FiniteSum):
     loss: str = "cross_entropy"
     input_shape: tuple[Positive, ...] | None = None
     augment: str | None = None
+    augment_evaluation: bool = False
     device: str = "cpu"
 
     @property
@@ -93,6 +97,8 @@ class TorchModel(FiniteSum):
         self._loss: Loss = chosen("problem.loss", self.loss, LOSSES)
         augment = self.augment
         self._augment: Augment | None = None if augment is None else chosen("problem.augment", augment, AUGMENTS)
+        if self.augment_evaluation and augment is None:
+            raise UserError("problem.augment_evaluation: there is nothing to augment with; set problem.augment too")
         # A server that hosts no node needs x^0 only.
         self._device = usable(self.device) if len(context.hosted) else torch.device("cpu")
         self._module = self._make(context).to(self._device)
@@ -143,6 +149,17 @@ class TorchModel(FiniteSum):
     def advance(self, shares: np.ndarray) -> None:
         """The running statistics after the batches of all nodes, one after the other."""
         self._statistics.advance(shares)
+
+    def evaluate(self, x: np.ndarray, chunk: int) -> tuple[float, ...]:
+        """Sums over one chunk of the test split, and the number of its samples."""
+        if self._augment is None or not self.augment_evaluation:
+            return super().evaluate(x, chunk)
+        inputs, targets = self._evaluation_chunk(chunk)
+        # Evaluation knows no iteration; x, which is the same bits on every rank, stands for it.
+        random = generator(self.context.seed, Stream.EVALUATION, chunk, zlib.crc32(x.data))
+        images = torch.from_numpy(inputs).view(-1, *(self.input_shape or inputs.shape[1:]))
+        changed = self._augment(images.clone() if self._writes else images, random).contiguous().numpy()
+        return (*self.batch_evaluate(x, changed, targets), float(len(targets)))
 
     @torch.no_grad()
     def batch_evaluate(self, x: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:

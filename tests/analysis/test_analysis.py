@@ -209,6 +209,14 @@ def test_a_missing_seed_is_said(files):
     ]  # fmt: skip
 
 
+def test_a_single_run_of_another_seed_makes_none_missing(files):
+    runs = variants(files, [{"seed": seed, "step_size": step} for step in (0.1, 0.3) for seed in range(2)])
+    runs += variants(files, [{"seed": 7, "step_size": 0.5}])
+    assert [curve.title for curve in curves.curves(runs)] == [
+        "step_size = 0.1 (2 seeds)", "step_size = 0.3 (2 seeds)", "step_size = 0.5",
+    ]  # fmt: skip
+
+
 def test_colour_is_the_method_and_line_style_the_other_key(files):
     changes = [
         {"bias": [{"kind": "top_k", "fraction": fraction}], "step_size": step}

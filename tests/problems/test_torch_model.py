@@ -75,6 +75,21 @@ def test_gradients_and_running_statistics_are_those_of_the_published_loop(make):
     assert correct == (outputs.argmax(1).numpy() == targets).sum()
 
 
+def test_test_images_are_augmented_where_wanted_anew_at_every_point(make):
+    keys = {"augment": "flip"}
+    plain, turned, again = make(keys), *(make(keys | {"augment_evaluation": True}) for _ in range(2))
+    x = plain.initial_point() + 0.1
+    kept = turned._evaluation_chunk(0)[0].copy()
+    assert plain.evaluate(x, 0) == make({}).evaluate(x, 0) != turned.evaluate(x, 0)
+    assert turned.evaluate(x, 0) == again.evaluate(x, 0), "the same point, the same images"
+    inputs, targets = kept, turned._evaluation_chunk(0)[1]
+    sums = [plain.batch_evaluate(x, np.ascontiguousarray(part), targets) for part in (inputs, inputs[:, ::-1])]
+    assert len({turned.evaluate(x + step * 1e-9, 0)[0] for step in range(4)} - {sums[0][0], sums[1][0]}) > 1
+    np.testing.assert_array_equal(turned._evaluation_chunk(0)[0], kept)
+    with pytest.raises(UserError, match=r"problem.augment_evaluation: there is nothing to augment with"):
+        make({"augment_evaluation": True})
+
+
 def test_parameters_and_gradients_are_views(make):
     problem = make()
     x, out = problem.initial_point(), np.empty(problem.layout.dimension)

@@ -64,7 +64,7 @@ def test_a_page_of_a_run_and_of_a_folder(folder, diagnosed, tmp_path):
     assert len(text) < 5_000_000 and not re.search(r"""(src|href)=["'](?!data:)""", text)
 
 
-def test_what_a_file_holds_is_no_script(folder, tmp_path):
+def test_what_a_file_holds_is_no_script(folder, tmp_path, request):
     file = tmp_path / "evil.h5"
     shutil.copy(folder / "beta0.1-0.h5", file)
     with h5py.File(file, "r+") as opened:
@@ -79,9 +79,9 @@ def test_what_a_file_holds_is_no_script(folder, tmp_path):
     assert text.count("<script") == 3 == text.count("</script")
     if PROGRAM:
         place = page.write(text, tmp_path / "evil.html")
-        with Browser() as browser:
-            browser.open(place)
-            assert browser.run("document.title").startswith("</script>") and not browser.complaints
+        browser = request.getfixturevalue("browser")
+        browser.open(place)
+        assert browser.run("document.title").startswith("</script>") and not browser.complaints
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_shown(folder, tmp_path):
@@ -165,6 +165,7 @@ def test_values_stand_under_the_pointer(browser, shown):
     assert browser.complaints == [] and browser.requests == [shown[1].as_uri()]
 
 
+@pytest.mark.slow
 def test_switches_switch(browser, shown):
     browser.open(shown[0])
 
@@ -198,6 +199,7 @@ def test_a_phone_scrolls_down_only_and_dark_is_dark(browser, shown):
         assert sum(map(int, re.findall(r"\d+", color))) < 150 and browser.complaints == []
 
 
+@pytest.mark.slow
 def test_it_prints(browser, shown):
     browser.open(shown[1], dark=True)
     assert len(browser.ask("Page.printToPDF")["data"]) > 20_000 and browser.complaints == []
