@@ -67,7 +67,8 @@ GIVEN = {
     "data.md": ["""python -c 'import numpy as np; np.savez("mine.npz", x_train=np.eye(3), y_train=np.arange(3))'"""],
     "file-format.md": [RUN],
     "problems-own.md": ["cp examples/localization.yaml config.yaml; cp examples/localization.py ."],
-    "report.md": [RUN, TUNE, "pmom sweep tune.yaml -j 1"],
+    "gallery.md": [TUNE, "pmom sweep tune.yaml"],
+    "report.md": [RUN, TUNE, "pmom sweep tune.yaml"],
     "tight.md": ["pmom run ridge -s diagnostics.every=1 -s iterations=4"],
 }
 """What a page takes for granted."""
