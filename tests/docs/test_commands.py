@@ -30,6 +30,7 @@ SHORTER = [
     (r"^mpirun .*(pmom run .*)$", r"mpirun --oversubscribe --bind-to none -n 2 \1"),
     (r"^(.*)\bpmom (run|launch) (.*)$", rf"\1pmom \2 \3 {SHORT}"),
     (r"^(mpirun .* \$CONFIG .*)$", r"\1 --overwrite"),
+    (r"^(pmom run --resume .*)iterations=4", r"\1iterations=6"),  # that it was extended to
     (r"--extend 2000", "--extend 6"),
     (
         r"^(pmom init --template sweep)$",
@@ -47,6 +48,7 @@ NOT_RUN = {
     r"pmom data get": "downloads; tests/data",
     r"pmom data import mnist": "needs the files that were downloaded; tests/data",
     r"pmom reproduce": "needs them too; tests/analysis",
+    r"pmom run configs/problems/maml-classes": "needs images that were downloaded; tests/problems",
     r"mpirun --host": "needs two hosts",
     r"python benchmarks/(selection|special_cases)\.py": "has no options, and takes minutes",
 }
@@ -65,7 +67,7 @@ RUN = f"pmom run quickstart {SHORT}"
 GIVEN = {
     "campaigns.md": [TUNE, "cp tune.yaml other.yaml"],
     "data.md": ["""python -c 'import numpy as np; np.savez("mine.npz", x_train=np.eye(3), y_train=np.arange(3))'"""],
-    "file-format.md": [RUN],
+    "file-format.md": [f"{RUN} -s checkpoint.every=2"],
     "problems-own.md": ["cp examples/localization.yaml config.yaml; cp examples/localization.py ."],
     "gallery.md": [TUNE, "pmom sweep tune.yaml"],
     "report.md": [RUN, TUNE, "pmom sweep tune.yaml"],
