@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pmom_mpi.check.derivatives import _compare
 from pmom_mpi.check.examination import check
@@ -85,6 +87,18 @@ def test_a_gradient_at_a_kink_is_between_the_slopes():
     assert text == "" and error <= 1e-6
 
 
+@given(st.floats(-14, -4).map(lambda power: 10**power), st.floats(1e-6, 1e-2), st.sampled_from([-1, 1]))
+def test_a_small_kink_beside_x_is_no_wrong_gradient_and_excuses_none(place, size, side):
+    """One sample's ReLU: the slope changes by little, anywhere beside x."""
+
+    def f(h):
+        return 2.31 + 0.25 * h + 0.01 * h * h + size * max(side * h - place, 0.0)
+
+    assert _compare(f, 0.25, 0.4)[1] in ("", "kink")
+    for wrong in (0.25 - side * (size + 2e-5), 0.25 + side * (2 * size + 2e-5)):
+        assert "relative error" in _compare(f, wrong, 0.4)[1]
+
+
 def test_estimates_are_not_held_against_the_derivative(config, monkeypatch):
     import broken
 
@@ -102,6 +116,11 @@ def test_built_in_problem(tmp_path):
     (tmp_path / "mlp.yaml").write_text(yaml.safe_dump(raw))
     findings = check(tmp_path / "mlp.yaml")
     assert not bad(findings) and np.isin("finite differences", [finding.what for finding in findings])
+
+
+def test_the_kinks_of_a_network_are_no_wrong_gradient():
+    findings = check(HERE.parents[1] / "configs" / "operators.yaml")
+    assert not bad(findings)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -64,9 +64,11 @@ class Installed:
     python: Path
     work: Path
     cache: Path
+    lines: list[str] = field(default_factory=list)
 
     def __call__(self, line: str, status: int = 0) -> str:
         """Run a shell line in the folder as somebody who has activated the environment; what it prints."""
+        self.lines.append(line)
         roots = [Path(folder).parents[2] for folder in dependencies()]  # an MPI from PyPI lies there
         path = os.pathsep.join([str(self.python.parent), *(f"{root}/bin" for root in roots), os.environ["PATH"]])
         libraries = os.pathsep.join([*(f"{root}/lib" for root in roots), os.environ.get("LD_LIBRARY_PATH", "")])
@@ -102,5 +104,8 @@ def kernels(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def installed(environment, kernels, tmp_path) -> Callable[..., str]:
-    return Installed(environment, tmp_path, kernels)
+def installed(environment, kernels, tmp_path) -> Iterator[Installed]:
+    """Every user's way takes fewer than ten commands."""
+    user = Installed(environment, tmp_path, kernels)
+    yield user
+    assert len(user.lines) < 10

@@ -33,6 +33,18 @@ def test_a_student_writes_a_compressor_of_their_own(installed):
     assert read.load(installed.work / "mine.h5").status == "finished"
 
 
+def test_an_engineer_writes_batch_scripts_and_looks_at_them(installed):
+    assert "mpirun" in installed("pmom launch -n 3 --dry-run quickstart")
+    asked = "--ntasks-per-node 4 --time 01:00:00 --requeue --dry-run"
+    script = installed(f"pmom submit quickstart {asked}")
+    assert "#SBATCH --time=01:00:00\n" in script and "pmom launch" in script and "--array" not in script
+    installed("pmom init --template sweep")
+    assert "20 runs" in installed("pmom sweep sweep.yaml --dry-run")
+    script = installed(f"pmom submit sweep.yaml {asked} --array-limit 2")
+    assert "#SBATCH --array=" in script and "%2" in script
+    assert [path.name for path in installed.work.rglob("*") if path.is_file()] == ["sweep.yaml"]
+
+
 def test_somebody_with_a_problem_of_their_own(installed):
     installed("pmom init own-problem")
     assert "bad" not in installed("pmom check-problem localization.yaml")
