@@ -107,6 +107,20 @@ def test_their_keys_are_checked_like_those_of_any_other(override, words):
 
 
 @pytest.mark.parametrize(
+    "text, words",
+    [
+        ("def f(:\n", r"cannot import 'broken_part:F': .*\(broken_part\.py, line 1\)"),
+        ("x = 1\n1 / 0\n", r"cannot import 'broken_part:F': .*broken_part\.py:2: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_module_that_does_not_run_is_one_line_that_names_its_line(text, words, tmp_path, monkeypatch):
+    (tmp_path / "broken_part.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=words):
+        preparation.validate(CONFIG, ["momentum.kind=broken_part:F"])
+
+
+@pytest.mark.parametrize(
     "config, overrides, told",
     [
         ("my_operators", [], ["my_operators:ClipTanh", "my_operators:BlockTop", "my_operators:NormalizedMomentum"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pmom_mpi.problems.finite_sum import FiniteSum, Learns
 from pmom_mpi.problems.metrics import ACCURACY, LOSS
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
+from pmom_mpi.words.registry import imported
 from pmom_mpi.words.report import Metric
 from pmom_mpi.words.streams import Stream, generator, key
 
@@ -239,13 +239,10 @@ def chosen(where: str, name: str, known: dict[str, Any]) -> Callable[..., Any]:
     """One of ``known``, or the user's own ``module:name``; raises `UserError` when there is none that can be called."""
     if name in known:
         return known[name]
-    module, colon, function = name.partition(":")
+    module, colon, _ = name.partition(":")
     if not colon or not module or module.startswith("."):
         raise UserError(f"{where}: needs {''.join(f'{other}, ' for other in known)}'module:name', not {name!r}")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{where}: cannot import {name!r}: {error}") from None
+    found = imported(where, name, name)
     if not callable(found):
         raise UserError(f"{where}: {name!r} is a {type(found).__name__}, which cannot be called")
     return found

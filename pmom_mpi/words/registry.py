@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import traceback
 import typing
 from typing import Any
 
@@ -155,16 +156,32 @@ def _find(table: dict[str, str], where: str, kind: str) -> type:
         raise UserError(
             f"{where}.kind: unknown kind {kind!r}; {hint}known: {', '.join(sorted(table))}, or your own 'module:Class'"
         )
-    module, _, name = target.partition(":")
+    module = target.partition(":")[0]
     if not module or module.startswith("."):  # importlib has no word for these, it raises ValueError or TypeError
         raise UserError(f"{where}.kind: {kind!r} names no module; write 'my_package.my_module:MyClass'")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{where}.kind: cannot import {kind!r}: {error}") from None
+    found = imported(f"{where}.kind", target, kind)
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise UserError(f"{where}.kind: {kind!r} must have a method {missing}, as its base class says")
     if not dataclasses.is_dataclass(found) or not isinstance(found, type):
         raise UserError(f"{where}.kind: {kind!r} is not a dataclass, so its keys are unknown")
     return found
+
+
+def imported(where: str, target: str, name: str) -> Any:
+    """What ``module:attribute`` stands for, which the config calls ``name``; often the user's own.
+
+    Raises
+    ------
+    UserError
+        When there is no such thing, or its module does not run: that names the line of the module.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise UserError(f"{where}: cannot import {name!r}: {error}") from None
+    except Exception as error:  # whatever the module does
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{place.filename}:{place.lineno}: {type(error).__name__}: {error}"
+        raise UserError(f"{where}: cannot import {name!r}: {said}") from None
