@@ -20,7 +20,7 @@ from pmom_mpi.words.memory import Memory
 from pmom_mpi.words.report import Metric
 
 CLIP_EPSILON = 1e-6
-"""PyTorch's clip_grad_norm_, which the published runs used, divides by the norm plus this."""
+"""PyTorch's `clip_grad_norm_`, which the published runs used, divides by the norm plus this."""
 
 ACTIVE = Metric("clip_active", "fraction of nodes whose clip changed the gradient")
 THRESHOLD = Metric("clip_threshold", "mean over nodes of the norm above which gradients were clipped")

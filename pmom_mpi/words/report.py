@@ -188,7 +188,7 @@ class Entry:
     nodes: NodeRow = field(default_factory=dict)
     workers: WorkerRow = field(default_factory=dict)
     intervals: list[tuple[int, int, int, int, float, float]] = field(default_factory=list)
-    """`pmom_mpi.words.trace.Interval`s, in a run that is traced."""
+    """Each a `pmom_mpi.words.trace.Interval`, in a run that is traced."""
 
 
 @dataclass
