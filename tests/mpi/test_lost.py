@@ -95,6 +95,16 @@ def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
     goes_on(job("kill", ["5-10", "0-15"], bias), tmp_path, [4, 1])
 
 
+@pytest.mark.slow
+def test_a_worker_that_exits_is_noticed_and_the_run_goes_on(job, tmp_path):
+    """Open MPI's launcher does not report it; its heartbeats notice it, and mpirun's status is the worker's."""
+    done = job("exit", ["5-10"])
+    assert done.returncode == 17, done.stderr
+    assert_same_bits(contents(tmp_path / "dying.h5"), contents(tmp_path / "whole.h5"))
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how, deadline", [("stop", 0), ("segfault", 0), ("hang", 4)])
 def test_however_a_worker_is_lost_the_run_goes_on(job, tmp_path, how, deadline):
     goes_on(job(how, ["5-10"], deadline=deadline), tmp_path, [4])
