@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Protocol
 
+from pmom_mpi import config as configs
 from pmom_mpi.analysis import read
 from pmom_mpi.campaign import folder, states
 from pmom_mpi.campaign.identity import complete
@@ -194,7 +195,9 @@ class Pool:
         variables: Mapping[str, str] = dict.fromkeys(launch.THREAD_VARIABLES, "1")
         environment = dict(os.environ)
         if self.options.ranks > 1:
-            command = launch.launch_command(self.options.ranks, program, alone=self.options.at_once == 1)
+            survives = configs.from_raw(run.raw, run.stem).transport.fault_tolerant
+            alone = self.options.at_once == 1
+            command = launch.launch_command(self.options.ranks, program, alone=alone, fault_tolerant=survives)
             program, variables = list(command.words), command.variables
             environment = with_path(program[0])
         modules = os.pathsep.join(map(str, self.sweep.modules))

@@ -30,7 +30,9 @@ def resume(file: str, extend: int | None, ranks: int | None, quiet: bool) -> Non
         from pmom_mpi.cluster import launch
 
         words = [*(["--extend", str(extend)] if extend else []), *(["--quiet"] if quiet else [])]
-        launch.execute(launch.launch_command(ranks, launch.pmom("resume", file, *words)))
+        launch.execute(
+            launch.launch_command(ranks, launch.pmom("resume", file, *words), fault_tolerant=_survives(file))
+        )
     from pmom_mpi.runtime import experiment
     from pmom_mpi.runtime.progress import Narrator
 
@@ -38,3 +40,13 @@ def resume(file: str, extend: int | None, ranks: int | None, quiet: bool) -> Non
     if result.over:
         click.echo(f"{file}: {result.status} already; nothing is left to do", err=True)
     sys.exit(result.exit_code)
+
+
+def _survives(file: str) -> bool:
+    """Whether the run of a run file is to survive lost ranks."""
+    from pmom_mpi import config as configs
+    from pmom_mpi.runtime.resume import resumed
+
+    source = resumed(file).source
+    configs.allow_modules(source.folders)
+    return configs.from_raw(source.raw, source.name).transport.fault_tolerant

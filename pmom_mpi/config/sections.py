@@ -24,6 +24,7 @@ StepSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^/\s]+$")]
 Dtype = Literal["float32", "float64"]
 OnDivergence = Literal["stop", "continue"]
+OnLoss = Literal["reassign", "drop"]
 BATCH_KEYS = {"batch": "size", "order": "order"}
 """Keys of the section ``gradient``, and what `Batch` calls them."""
 
@@ -130,10 +131,14 @@ class Transport:
     fault_tolerant : bool
         Whether the run goes on when a worker dies, its nodes on the others (Open MPI started with ULFM; `pmom launch`
         sees to it).
+    on_loss : {"reassign", "drop"}
+        What becomes of a lost worker's nodes then: the others take them over, or the average is over the rest of the
+        nodes from there on.
     """
 
     deadline: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     fault_tolerant: bool = False
+    on_loss: OnLoss = "reassign"
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class Ledger:
         In how many iterations, the first ones, it is kept when which rank did what.
     clocks : ndarray of float64, shape (workers, 2), optional
         From the workers' clocks to this one (`pmom_mpi.transport.base.Ranks.clocks`), where something is traced.
+    dropped : tuple of int
+        Nodes that tell nothing: means leave them out, and their own values are NaN.
 
     Attributes
     ----------
@@ -79,7 +81,9 @@ class Ledger:
         each_node: bool,
         traced: int = 0,
         clocks: np.ndarray | None = None,
+        dropped: tuple[int, ...] = (),
     ) -> None:
+        self._dropped = list(dropped)
         self._left, self._tracing, self._clocks = traced, False, clocks
         self._names = tuple(metric.name for metric in schema.reported)
         self._append = append
@@ -118,7 +122,9 @@ class Ledger:
     def note(self, report: Report, bits: np.ndarray) -> None:
         """What the nodes reported, and the lengths of their payloads (int64, shape (nodes,))."""
         entry, values = self.entry, np.column_stack([report.metrics, report.statistics])
-        entry.row.update(zip(self._names, values.mean(axis=0).tolist(), strict=True))
+        told = np.delete(values, self._dropped, axis=0) if self._dropped else values
+        values[self._dropped] = np.nan
+        entry.row.update(zip(self._names, told.mean(axis=0).tolist(), strict=True))
         entry.row.update(uplink_bits=int(bits.sum()), overhead_bits=report.bits)
         work = report.seconds[:, : len(STATIONS)]  # waiting, which stands behind it, is none
         for name, seconds in zip(STATIONS, work.max(axis=0).tolist(), strict=True):

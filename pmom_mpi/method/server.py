@@ -40,6 +40,8 @@ class Method:
         K and n.
     stops_away : bool
         Whether a run ends whose g^k or loss is not finite.
+    dropped : tuple of int
+        Nodes that are lost and send nothing any more.
     """
 
     momentum: MomentumRule
@@ -47,6 +49,7 @@ class Method:
     iterations: int
     nodes: int
     stops_away: bool = True
+    dropped: tuple[int, ...] = ()
 
 
 class Saver(Protocol):
@@ -144,7 +147,7 @@ class Server:
         self._names = names
         self._tell = tell
         self.origin: Origin | None = None
-        self._turns = turns(method.nodes)
+        self._turns = [node for node in turns(method.nodes) if node not in method.dropped]
         self.x = problem.initial_point()
         self._momentum = method.momentum.init(self.x.size, self.x.dtype)
         self._next = 0

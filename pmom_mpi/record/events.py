@@ -10,6 +10,8 @@ import numpy as np
 
 EVENTS_A_CHUNK = 64
 WHAT_BYTES, HOST_BYTES = 200, 64
+DROPPED = "its nodes are dropped"
+"""Stands in the event of a loss after which the run went on without the lost worker's nodes."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pmom_mpi.record import events
 from pmom_mpi.record.address import Address
 from pmom_mpi.record.datasets import DataSets
 from pmom_mpi.record.pack import is_packed
@@ -26,6 +27,8 @@ class Head:
         Where the user's own modules lay.
     rows : int
         How many iterations it holds.
+    dropped : bool
+        Whether it went on without some of its nodes.
     """
 
     config_text: str
@@ -33,6 +36,7 @@ class Head:
     run_id: str
     folders: tuple[str, ...]
     rows: int
+    dropped: bool = False
 
     @classmethod
     def read(cls, path: str | Path) -> Head:
@@ -44,7 +48,8 @@ class Head:
                 found = file.attrs
                 folders = tuple(str(file["provenance"].attrs["folders"]).split("\n"))
                 rows = len(DataSets(file["metrics"]))
-                return cls(str(found["config"]), str(found["status"]), str(found["run_id"]), folders, rows)
+                dropped = any(events.DROPPED in event.what for event in events.read(file["events"]))
+                return cls(str(found["config"]), str(found["status"]), str(found["run_id"]), folders, rows, dropped)
         except FileNotFoundError:
             raise UserError(f"{path}: no such run file") from None
         except (OSError, RuntimeError, ValueError, TypeError, AttributeError):

@@ -17,6 +17,7 @@ from pmom_mpi.method.ledger import Ledger
 from pmom_mpi.method.server import Method, Server
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.record.checkpoint import Checkpoint, newest, usable
+from pmom_mpi.record.events import DROPPED
 from pmom_mpi.record.recorder import Recorder
 from pmom_mpi.runtime.saving import Saving
 from pmom_mpi.runtime.setting import Setting
@@ -68,14 +69,19 @@ class Result:
 def legs(ranks: Ranks, setting: Setting, host: Worker, serving: Serving | None) -> Result:
     """Run to the end, on whatever ranks are left; ``serving`` is the server's."""
     lost: list[Place] = []
+    alive = list(range(1, ranks.size))
+    """What the launcher calls the ranks of ``setting``'s workers."""
     while True:
         began = perf_counter()
         try:
             with ranks.losses():
                 if lost:
-                    setting, host = _again(ranks, setting, serving, lost)
+                    gone = {place.rank for place in lost}
+                    workers = [worker for worker, rank in enumerate(alive) if rank in gone]
+                    setting, host = _again(ranks, setting, serving, lost, workers)
+                    alive = [rank for rank in alive if rank not in gone]
                 if serving is not None:
-                    serving.went_on(ranks, lost, perf_counter() - began)
+                    serving.went_on(ranks, setting, lost, perf_counter() - began)
                 lost = []
                 if serving is None:
                     ranks.serve(host, setting.hosting, setting.capacity)
@@ -90,10 +96,12 @@ def legs(ranks: Ranks, setting: Setting, host: Worker, serving: Serving | None) 
             raise
 
 
-def _again(ranks: Ranks, setting: Setting, serving: Serving | None, lost: list[Place]) -> tuple[Setting, Worker]:
-    """Every rank's part after a loss: the dead ranks' nodes live on others, and all are where they go on from."""
+def _again(
+    ranks: Ranks, setting: Setting, serving: Serving | None, lost: list[Place], workers: list[int]
+) -> tuple[Setting, Worker]:
+    """Every rank's part after a loss: dead workers' nodes live elsewhere, or not, and all are where they go on from."""
     checkpoint = from_server(ranks, lambda: None if serving is None else serving.back(ranks, setting, lost))
-    setting = setting.again(ranks)
+    setting = setting.again(ranks, workers)
     host = setting.worker(ranks.worker or 0)
     agree(ranks, lambda: restore(ranks, host, checkpoint))
     return setting, host
@@ -209,14 +217,18 @@ class Serving:
         self._recorder = self._recorder.rewound(max(first - 1, 0), ranks.workers)
         return self._start
 
-    def went_on(self, ranks: Ranks, lost: list[Place], seconds: float) -> None:
+    def went_on(self, ranks: Ranks, setting: Setting, lost: list[Place], seconds: float) -> None:
         """Say which ranks were lost, on the screen and in the file."""
         if self.ended is not None or not lost:
             return
         assert self._server is not None
-        at, first = self._server.next, self._first()
+        at, first, dropped = self._server.next, self._first(), setting.hosting.dropped
+        what = f"its nodes moved to {ranks.workers} workers"
+        if dropped:
+            left = setting.hosting.nodes - len(dropped)
+            what = f"{DROPPED}; the average is over {left} of {setting.hosting.nodes} nodes"
         for place in lost:
-            words = f"lost; its nodes moved to {ranks.workers} workers, on from iteration {first} after {seconds:.2g} s"
+            words = f"lost; {what}, on from iteration {first} after {seconds:.2g} s"
             print(f"pmom: iteration {at}: rank {place.rank} on {place.host} is {words}", file=sys.stderr, flush=True)
             self._recorder.event(at, words, place.rank, place.host)
 
@@ -243,16 +255,17 @@ class Serving:
             rank = -1 if found.node is None else ranks.size - ranks.workers + setting.hosting.worker_of(found.node)
             recorder.event(found.iteration, found.words, rank, "" if rank < 0 else ranks.hosts[rank])
 
+        dropped = setting.hosting.dropped
         patience = Patience(ranks.hosts, config.transport.deadline, lags)
         star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
         aggregate = Aggregate(
-            problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine
+            problem.layout.dimension, config.dtype, config.nodes - len(dropped), pipeline.integrates, pipeline.combine
         )
         traced = 0 if self._clocks is None else config.record.trace_iterations
-        ledger = Ledger(setting.schema, append, config.record.nodes, traced, self._clocks)
+        ledger = Ledger(setting.schema, append, config.record.nodes, traced, self._clocks, dropped)
         names = tuple(metric.name for metric in setting.schema.reported)
         method = Method(
-            config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop"
+            config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop", dropped
         )
         return Server(
             method, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,

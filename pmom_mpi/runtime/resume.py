@@ -79,6 +79,11 @@ def resumed(run_file: str | Path, wanted: Source | None = None, extend: int | No
     longer = _longer(path, raw, source)
     if head.status in ("finished", "diverged") and not (longer and head.status == "finished"):
         return Beginning(source, over=head.status)
+    if head.dropped:
+        raise UserError(
+            f"{path}: its run went on without some of its nodes (transport.on_loss: drop) and cannot be resumed; start "
+            "another with pmom run, or use on_loss: reassign"
+        )
     found, passed = checkpoint.newest(path, head.run_id, head.rows)
     notes = tuple(f"note: {line}; passed over" for line in passed)
     if found is None:

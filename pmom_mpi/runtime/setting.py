@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems import metrics
 from pmom_mpi.problems.base import ClipsSamples, Context, Doubtful, Exact, Problem, Solvable, Stateful
 from pmom_mpi.record.place import check_place
+from pmom_mpi.runtime.dropping import check_policy
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.one_process import OneProcess
@@ -121,11 +122,17 @@ class Setting:
             setting = replace(setting, found=found)
         return agree(ranks, setting._described)
 
-    def again(self, ranks: Ranks) -> Setting:
-        """The same on fewer ranks, whose nodes are others now; nothing is solved for a second time."""
+    def again(self, ranks: Ranks, lost: Collection[int]) -> Setting:
+        """The same without the workers that are lost; nothing is solved for a second time.
+
+        Their nodes are dropped, or all nodes are dealt out afresh.
+        """
 
         def made() -> Setting:
-            setting = replace(self._load(ranks, self.source, None), found=self.found)
+            drops = self.config.transport.on_loss == "drop"
+            hosting = self.hosting.without(lost) if drops else replace(self.hosting, workers=ranks.workers)
+            nodes = range(0) if ranks.worker is None else hosting.nodes_of(ranks.worker)
+            setting = replace(self._load(ranks, self.source, nodes), found=self.found, hosting=hosting)
             if isinstance(setting.problem, Solvable):
                 setting.problem.adopt(self.found)
             return setting._described()
@@ -147,6 +154,7 @@ class Setting:
             pipeline = Pipeline(config.bias, problem.layout, dtype, config.seed, samples=samples)
             if config.diagnostics.repeats and any(stage.init(problem.layout, dtype) for stage in pipeline.stages):
                 raise UserError("diagnostics.repeats: what stages of bias remember cannot be drawn again; leave it 0")
+            check_policy(config, problem, pipeline)
             doubts = warnings(pipeline.stages, problem.layout, "bias", _uneven(config.gradient, sizes))
             doubts += warnings(config.downlink, problem.layout, "downlink")
         hosting = Hosting(config.nodes, problem.chunks, ranks.workers)

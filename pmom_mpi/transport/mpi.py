@@ -169,12 +169,17 @@ class MpiRanks:
         return lost
 
     def abort(self, code: int) -> None:
-        """With ULFM, Open MPI's Abort may end only the rank that calls it: the others of this host are killed."""
-        if self.survives:
-            for rank, place in enumerate(self.places):
-                if rank != self.rank and place.host == self.hosts[self.rank]:
-                    _kill(place)
-        MPI.COMM_WORLD.Abort(code)
+        """With ULFM, Open MPI's Abort may end only the rank that calls it, and mpirun's exit status was often 0 then.
+
+        So the others of this host are killed, those of other hosts notice that the server is gone, and this rank leaves
+        with the status, which mpirun takes over.
+        """
+        if not self.survives:
+            MPI.COMM_WORLD.Abort(code)
+        for rank, place in enumerate(self.places):
+            if rank != self.rank and place.host == self.hosts[self.rank]:
+                _kill(place)
+        _leave(code)
 
     def close(self, code: int = 0) -> None:
         """After a loss Open MPI's Finalize would wait forever (its thread of heartbeats), so it is passed by."""

@@ -28,7 +28,7 @@ from pmom_mpi.transport.patience import Patience
 from pmom_mpi.transport.signals import Signals
 from pmom_mpi.transport.waiting import Waiter
 from pmom_mpi.words.memory import Memory, unpack
-from pmom_mpi.words.nodes import Hosting, repeated, turns
+from pmom_mpi.words.nodes import Hosting, repeated
 from pmom_mpi.words.report import Report
 
 
@@ -49,7 +49,7 @@ class MpiStar:
         self._free: list[np.ndarray] = []
         self._arrived: dict[int, deque[tuple[np.ndarray, int]]] = {node: deque() for node in range(hosting.nodes)}
         self._messages = 1
-        self._turns = turns(hosting.nodes)
+        self._turns = hosting.turns
         self._turns_of = [hosting.turns_of(worker) for worker in range(hosting.workers)]
         self._due: list[Iterator[int]] = []
         """Of each worker the nodes whose payloads are still to come in this iteration."""

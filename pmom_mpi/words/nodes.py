@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 
-def turns(total: int, hosted: range | None = None) -> list[int]:
+def turns(total: int, hosted: Iterable[int] | None = None) -> list[int]:
     """The order in which nodes work and in which the server adds what they send: that of their reversed binary digits.
 
     It depends on the number of nodes alone, so a sum has the same bits on any number of ranks. Every stretch of it is
@@ -59,21 +59,44 @@ class Hosting:
         In how many parts the evaluation is done.
     workers : int
         How many workers share them.
+    kept : tuple of range
+        The nodes of each worker in a run that has dropped others; empty: none is dropped.
 
     Examples
     --------
     >>> hosting = Hosting(nodes=5, chunks=0, workers=2)
     >>> hosting.nodes_of(0), hosting.turns_of(0)
     (range(0, 3), [0, 2, 1])
+    >>> hosting.without([0]).dropped, hosting.without([0]).nodes_of(0)
+    ((0, 1, 2), range(3, 5))
     """
 
     nodes: int
     chunks: int
     workers: int
+    kept: tuple[range, ...] = ()
+
+    def without(self, lost: Collection[int]) -> Hosting:
+        """These workers are lost and their nodes dropped; the others keep their own."""
+        kept = tuple(self.nodes_of(worker) for worker in range(self.workers) if worker not in lost)
+        return Hosting(self.nodes, self.chunks, len(kept), kept)
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """The nodes that live nowhere any more."""
+        if not self.kept:
+            return ()
+        return tuple(node for node in range(self.nodes) if not any(node in nodes for nodes in self.kept))
+
+    @property
+    def turns(self) -> list[int]:
+        """All nodes that live somewhere, in their turns."""
+        dropped = self.dropped
+        return [node for node in turns(self.nodes) if node not in dropped]
 
     def nodes_of(self, worker: int) -> range:
         """The nodes that live on a worker."""
-        return block(self.nodes, self.workers, worker)
+        return self.kept[worker] if self.kept else block(self.nodes, self.workers, worker)
 
     def worker_of(self, node: int) -> int:
         """The worker that a node lives on."""

@@ -225,7 +225,11 @@ class Report:
     @classmethod
     def blank(cls, schema: Schema, hosting: Hosting) -> Report:
         """Room for every node, every chunk of the evaluation and every worker."""
-        nodes, chunks, most = hosting.nodes, hosting.chunks, len(hosting.nodes_of(0))
+        nodes, chunks, most = (
+            hosting.nodes,
+            hosting.chunks,
+            max(len(hosting.nodes_of(worker)) for worker in range(hosting.workers)),
+        )
         return cls(
             metrics=np.zeros((nodes, len(schema.metrics))),
             statistics=np.zeros((nodes, len(schema.statistics))),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 
+import numpy as np
 import pytest
 import yaml
 from test_same_bits import assert_same_bits, contents
@@ -14,7 +14,8 @@ from test_stragglers import left_over
 from pmom_mpi.analysis import read
 from pmom_mpi.cluster import launch
 from pmom_mpi.cluster.mpirun import OPEN_MPI, library, with_path
-from pmom_mpi.runtime import experiment
+from pmom_mpi.runtime import experiment, setting
+from pmom_mpi.words.errors import UserError
 
 pytestmark = pytest.mark.skipif(library().vendor != OPEN_MPI, reason="needs Open MPI with ULFM")
 
@@ -27,6 +28,8 @@ ENDS = {
     "hang": lambda: time.sleep(3600),
     "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "segfault": lambda: ctypes.string_at(0),
+    "exit": lambda: os._exit(17),
+    "memory": lambda: bytearray(10**15),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
 
@@ -44,6 +47,7 @@ class Dying(SoftmaxRegression):
         return super().gradient(x, node, iteration, out)
 '''
 BIAS = {
+    "none": [],
     "top_k": [{"kind": "top_k", "k": 20}],
     "ef14": [{"kind": "ef14"}, {"kind": "top_k", "k": 20}],
     "ef21": [{"kind": "ef21"}, {"kind": "top_k", "k": 20}],
@@ -55,12 +59,12 @@ def job(tmp_path):
     """``job(how, deaths, ...)``: a fault-tolerant job of four workers, and its undisturbed run beside it."""
     (tmp_path / "lost_parts.py").write_text(PARTS)
 
-    def start(how, deaths, bias="top_k", survives=True, **changes):
+    def start(how, deaths, bias="top_k", survives=True, dtype="float32", **changes):
         raw = {
             "name": "dying", "iterations": 20, "step_size": 0.1, "data": {"name": "digits", "nodes": 6},
             "problem": {"kind": "lost_parts:Dying", "flags": str(tmp_path), "how": how}, "bias": BIAS[bias],
             "record": {"flush_seconds": 0, "nodes": True}, "checkpoint": {"every": 4},
-            "transport": {"fault_tolerant": True} | changes, "output": str(tmp_path / "dying.h5"),
+            "transport": {"fault_tolerant": True} | changes, "output": str(tmp_path / "dying.h5"), "dtype": dtype,
         }  # fmt: skip
         path = tmp_path / "dying.yaml"
         path.write_text(yaml.safe_dump(raw))
@@ -86,20 +90,29 @@ def goes_on(done, tmp_path, ranks):
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.parametrize("bias", BIAS)
+@pytest.mark.parametrize("bias", ["top_k", "ef14", "ef21"])
 def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
     goes_on(job("kill", ["5-10", "0-15"], bias), tmp_path, [4, 1])
 
 
+@pytest.mark.slow
+def test_a_worker_that_exits_is_noticed_and_the_run_goes_on(job, tmp_path):
+    """Open MPI's launcher does not report it; its heartbeats notice it, and mpirun's status is the worker's."""
+    done = job("exit", ["5-10"])
+    assert done.returncode == 17, done.stderr
+    assert_same_bits(contents(tmp_path / "dying.h5"), contents(tmp_path / "whole.h5"))
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how, deadline", [("stop", 0), ("segfault", 0), ("hang", 4)])
 def test_however_a_worker_is_lost_the_run_goes_on(job, tmp_path, how, deadline):
     goes_on(job(how, ["5-10"], deadline=deadline), tmp_path, [4])
 
 
 def test_an_exception_ends_the_job_all_the_same(job, tmp_path):
-    began = time.monotonic()
     done = job("raise", ["5-10"])
-    assert time.monotonic() - began < 100 and done.returncode != 0
+    assert done.returncode == 1, done.stderr
     assert f"rank 4 on {os.uname().nodename} failed" in done.stderr and "ZeroDivisionError" in done.stderr
     assert left_over(tmp_path) == []
 
@@ -108,3 +121,59 @@ def test_a_job_that_would_not_survive_is_refused(job):
     done = job("kill", [], survives=False)
     assert done.returncode == 2
     assert done.stderr.count("transport.fault_tolerant is true, but the job was not started with") == 1
+
+
+def without_node_5(path):
+    """The last x of full-batch gradients that leave node 5 out from iteration 10 on, added up by hand."""
+    ready = setting.ready(path)
+    problem, rule = ready.problem, ready.config.momentum
+    x = problem.initial_point()
+    gradient, memory = np.empty_like(x), rule.init(x.size, x.dtype)
+    for k in range(20):
+        nodes = range(6 if k < 10 else 5)
+        mean = np.zeros_like(x)
+        for node in nodes:
+            problem.gradient(x, node, k, gradient)
+            mean += gradient / len(nodes)
+        rule.step(x, mean, memory, 0.1, k)
+    return x
+
+
+def test_a_dropped_node_counts_no_more(job, tmp_path):
+    done = job("kill", ["5-10"], "none", dtype="float64", on_loss="drop")
+    assert done.returncode == 0, done.stderr
+    found, run = contents(tmp_path / "dying.h5"), read.load(tmp_path / "dying.h5")
+    np.testing.assert_allclose(found["x"], without_node_5(tmp_path / "dying.yaml"), rtol=1e-9, atol=1e-12)
+    assert "its nodes are dropped; the average is over 5 of 6 nodes, on from iteration 10" in done.stderr
+    assert [event.rank for event in run.events if "its nodes are dropped" in event.what] == [4]
+    losses = found["nodes/train_loss"]
+    assert np.isfinite(losses[:, :5]).all() and np.isfinite(losses[:10, 5]).all() and np.isnan(losses[10:, 5]).all()
+    np.testing.assert_allclose(found["train_loss"], np.nanmean(losses, axis=1), 1e-12)
+    with pytest.raises(UserError, match="went on without some of its nodes"):
+        experiment.resume(tmp_path / "dying.h5", extend=30)
+
+
+@pytest.mark.slow
+def test_with_error_feedback_all_go_back_before_they_go_on_without(job, tmp_path):
+    done = job("kill", ["5-10", "0-15"], "ef14", on_loss="drop")
+    assert done.returncode == 0, done.stderr
+    assert "the average is over 5 of 6 nodes, on from iteration 8" in done.stderr
+    assert "the average is over 3 of 6 nodes, on from iteration 12" in done.stderr
+    assert list(read.load(tmp_path / "dying.h5")["iteration"]) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"bias": BIAS["ef21"]}, "does not go with ef21"),
+        ({"transport": {"on_loss": "drop"}}, "drop needs transport.fault_tolerant"),
+        ({"diagnostics": {"every": 1}}, "does not go with diagnostics.every"),
+    ],
+)
+def test_where_the_rest_would_not_be_enough_dropping_is_refused(changes, words):
+    raw = {
+        "name": "drop", "iterations": 2, "step_size": 0.1, "data": {"name": "digits", "nodes": 6},
+        "problem": {"kind": "softmax_regression"}, "transport": {"fault_tolerant": True, "on_loss": "drop"},
+    }  # fmt: skip
+    with pytest.raises(UserError, match=words):
+        setting.validate(raw | changes)
