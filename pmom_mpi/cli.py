@@ -71,6 +71,38 @@ def main() -> None:
     """
 
 
+IN_A_LINE = {
+    "advise": "propose a step size for a config, with reasons",
+    "bench": "measure this machine",
+    "bias": "measure what operators do to a config's gradients",
+    "check-operator": "check an operator, also your own",
+    "check-problem": "check a config's problem, also your own",
+    "compare": "what came of runs, side by side",
+    "configs": "list the ready configs",
+    "data": "data sets that a config can name",
+    "doctor": "what this machine lacks, with a remedy a row",
+    "explain": "what a kind does, and its keys",
+    "export": "runs as CSV, JSON lines, Parquet, for TensorBoard",
+    "init": "write a commented config into this folder",
+    "launch": "start a run on ranks of this machine or allocation",
+    "pack": "put many runs into one file",
+    "plot": "draw learning curves",
+    "repair": "let killed runs be opened by any HDF5 program",
+    "report": "runs as one web page",
+    "reproduce": "run published settings beside their curves",
+    "resume": "go on with a run, bit for bit",
+    "run": "run an experiment",
+    "show": "what a run file holds",
+    "status": "how far the runs of a folder are",
+    "submit": "run or sweep as a batch job (Slurm)",
+    "sweep": "many runs from one file",
+    "theory": "bounds beside a diagnosed run",
+    "trace": "when every rank did what, for Perfetto",
+    "validate": "check a config and its data without running",
+    "watch": "see a run while it goes on",
+}
+"""Each command in the list of all; no longer than fits there at 80 columns."""
+
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,
     sweeping.sweep, submitting.submit, states.status, comparing.compare, reproduce.reproduce, ready.configs, ready.init,
@@ -78,4 +110,5 @@ for command in (
     bench.bench, repair.repair, pack.pack, theory.theory, reporting.report, watch.watch, trace.trace, advise.advise,
     export.export,
 ):  # fmt: skip
+    command.short_help = IN_A_LINE[str(command.name)]
     main.add_command(command)

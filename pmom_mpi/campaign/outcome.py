@@ -156,6 +156,12 @@ def _spent(run: Run, target: Target | None) -> tuple[float, float]:
     return 8 * traffic(run)["both_once"], float(run.metrics["time_total"].sum())
 
 
+def shared_note(tables: Sequence[Table]) -> list[str]:
+    """What ``shared`` in a table means, where it stands in one."""
+    stands = any("shared" in row for table in tables for row in table.rows)
+    return ["shared: taken while other runs were running beside; --shared-seconds shows them"] if stands else []
+
+
 def _costs(group: Group, target: Target | None, shared: bool) -> list[str]:
     """Bytes and seconds as texts."""
     found = [entry for entry in (_spent(run, target) for run in group.sound) if not math.isnan(entry[0])]

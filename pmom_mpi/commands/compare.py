@@ -21,8 +21,9 @@ def compare(places: tuple[str, ...], target: str | None, shared_seconds: bool) -
     pmom compare results/tune --target test_accuracy=0.95
     """
     from pmom_mpi.campaign import compare as comparing
-    from pmom_mpi.campaign.outcome import Target
+    from pmom_mpi.campaign.outcome import Target, shared_note
     from pmom_mpi.commands.tables import on_terminal
 
     aim = Target.parse(target) if target else None
-    print_table(on_terminal(comparing.compare(comparing.load(places), aim, shared_seconds)))
+    tables = comparing.compare(comparing.load(places), aim, shared_seconds)
+    print_table(on_terminal([*tables, *shared_note(tables)]))

@@ -22,7 +22,7 @@ def export(files: tuple[str, ...], output: str, form: str | None) -> None:
     \b
     pmom export results/quickstart-0.h5 -o quickstart.csv
     pmom export results/tune -o tune.parquet
-    pmom export results/tune --format tensorboard -o logs && tensorboard --logdir logs
+    pmom export results/tune --format tensorboard -o logs
     """
     from pmom_mpi.analysis import export as exporting
     from pmom_mpi.campaign.opening import open_runs

@@ -63,7 +63,7 @@ def paper(
 
     \b
     pmom reproduce paper --list
-    pmom reproduce paper --figure mnist-0.5 --methods clip1,top10 --betas 1,0.1 --seeds 0,1 --iterations 20 -n 3
+    pmom reproduce paper --figure mnist-0.5 --methods top10 --iterations 20 -n 3
     pmom reproduce paper --figure mnist-0.5 -o results/paper-mnist --only-draw
     """
     from pmom_mpi.campaign import paper as papers

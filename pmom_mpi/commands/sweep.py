@@ -98,7 +98,8 @@ def _tell(found: Sweep, pool: Pool, aim: Target | None, best: str | None, shared
 
     groups = winners.groups(found)
     if groups:
-        print_table(on_terminal([outcome.table(groups, aim, shared)]))
+        table = outcome.table(groups, aim, shared)
+        print_table(on_terminal([table, *outcome.shared_note([table])]))
     for stem, reason in pool.failed.items():
         click.echo(f"failed: {stem}: {reason}", err=True)
     click.echo(headline(pool), err=True)

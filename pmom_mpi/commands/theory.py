@@ -35,7 +35,7 @@ def theory(
     \b
     pmom run configs/problems/ridge.yaml -s diagnostics.every=1
     pmom theory results/ridge-0.h5 -o ridge.png
-    pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 -C 0.1 --mu 0.1 -K 8
+    pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 --mu 0.1 -K 8
     """
     from pmom_mpi.commands.tables import on_terminal
 

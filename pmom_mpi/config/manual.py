@@ -68,10 +68,10 @@ def everything() -> Table:
 def render(entry: Entry) -> RenderableType:
     """An entry on the terminal."""
     head = Text(f"{entry.name}  ({entry.section})", "bold") if entry.name != entry.section else Text(entry.name, "bold")
-    parts: list[RenderableType] = [head, Text(entry.summary)]
+    parts: list[RenderableType] = [head, Text(_plain(entry.summary))]
     for paragraph in entry.text.split("\n\n") if entry.text else ():
         flows = not any(line.startswith((" ", ">>>")) for line in paragraph.splitlines())
-        parts += [Text(""), Text(" ".join(paragraph.split()) if flows else paragraph)]
+        parts += [Text(""), Text(_plain(" ".join(paragraph.split()) if flows else paragraph))]
     if entry.keys:
         table = Table("key", "what it is", show_lines=True)
         for key in entry.keys:
@@ -84,7 +84,12 @@ def _told(key: Key) -> Text:
     """What a terminal, which is narrow, shows of a key below each other."""
     default = "required" if key.default == "required" else f"default {key.default}"
     facts = ", ".join(filter(None, (key.type, default, key.range, key.unit)))
-    return Text("\n".join((facts, key.description, f"e.g. {reference.line(key)}")))
+    return Text("\n".join((facts, _plain(key.description), f"e.g. {reference.line(key)}")))
+
+
+def _plain(text: str) -> str:
+    """Without the marks of a docstring, which a terminal does not make anything of."""
+    return text.replace("``", "")
 
 
 def cells(key: Key) -> tuple[str, ...]:
