@@ -90,12 +90,15 @@ def goes_on(done, tmp_path, ranks):
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.parametrize("bias", ["top_k", "ef14", "ef21"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("bias", [pytest.param("top_k", marks=SLOW), pytest.param("ef14", marks=SLOW), "ef21"])
 def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
     goes_on(job("kill", ["5-10", "0-15"], bias), tmp_path, [4, 1])
 
 
-@pytest.mark.slow
+@SLOW
 def test_a_worker_that_exits_is_noticed_and_the_run_goes_on(job, tmp_path):
     """Open MPI's launcher does not report it; its heartbeats notice it, and mpirun's status is the worker's."""
     done = job("exit", ["5-10"])
@@ -104,7 +107,7 @@ def test_a_worker_that_exits_is_noticed_and_the_run_goes_on(job, tmp_path):
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize("how, deadline", [("stop", 0), ("segfault", 0), ("hang", 4)])
 def test_however_a_worker_is_lost_the_run_goes_on(job, tmp_path, how, deadline):
     goes_on(job(how, ["5-10"], deadline=deadline), tmp_path, [4])
@@ -117,6 +120,7 @@ def test_an_exception_ends_the_job_all_the_same(job, tmp_path):
     assert left_over(tmp_path) == []
 
 
+@SLOW
 def test_a_job_that_would_not_survive_is_refused(job):
     done = job("kill", [], survives=False)
     assert done.returncode == 2
@@ -153,13 +157,13 @@ def test_a_dropped_node_counts_no_more(job, tmp_path):
         experiment.resume(tmp_path / "dying.h5", extend=30)
 
 
-@pytest.mark.slow
+@SLOW
 def test_with_error_feedback_all_go_back_before_they_go_on_without(job, tmp_path):
     done = job("kill", ["5-10", "0-15"], "ef14", on_loss="drop")
     assert done.returncode == 0, done.stderr
     assert "the average is over 5 of 6 nodes, on from iteration 8" in done.stderr
     assert "the average is over 3 of 6 nodes, on from iteration 12" in done.stderr
-    assert list(read.load(tmp_path / "dying.h5")["iteration"]) == list(range(20))
+    assert list(contents(tmp_path / "dying.h5")["iteration"]) == list(range(20))
 
 
 @pytest.mark.parametrize(
