@@ -17,10 +17,11 @@ from pmom_mpi.words.errors import UserError
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 ULFM = (
     "--with-ft", "ulfm", "--mca", "mpi_ft_detector", "1", "--mca", "mpi_ft_detector_thread", "1",
-    "--mca", "mpi_ft_detector_period", "1", "--mca", "mpi_ft_detector_timeout", "4",
+    "--mca", "mpi_ft_detector_period", "1", "--mca", "mpi_ft_detector_timeout", "10",
 )  # fmt: skip
 """Open MPI's flags for a job that survives lost ranks. Without the heartbeats, in a thread of their own, nobody notices
-a rank that exits with a status that is not 0, is stopped, or whose host is silent."""
+a rank that exits with a status that is not 0, is stopped, or whose host is silent. On a busy machine a live rank was
+missed for more than 4 s while the job was starting."""
 ROOT_VARIABLES = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 

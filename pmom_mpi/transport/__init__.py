@@ -27,11 +27,11 @@ def connect() -> OneProcess | MpiRanks:
         return OneProcess()
     die_of_interrupts()
     try:
-        from pmom_mpi.transport.mpi import MpiRanks
+        from pmom_mpi.transport.mpi import all_ranks
     except (ImportError, RuntimeError) as error:  # mpi4py raises either when it finds no library
         reason = str(error).splitlines()[-1]
         raise UserError(f"{started.name} started {started.size} ranks but mpi4py: {reason}; see pmom doctor") from None
-    ranks = MpiRanks()
+    ranks = all_ranks()
     if ranks.size == 1:
         library = ranks.library.split(", package")[0]
         raise UserError(

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
@@ -195,7 +195,17 @@ def _kill(place: Place) -> None:
         os.kill(place.process, signal.SIGKILL)
 
 
-def _leave(code: int) -> None:
+def all_ranks() -> MpiRanks:
+    """The ranks of this job. Where one is lost before they know each other, the launcher is told to end the job."""
+    try:
+        return MpiRanks()
+    except MPI.Exception as error:
+        print(f"pmom: error: a rank was lost while the job was starting: {error}", file=sys.stderr, flush=True)
+        os.kill(os.getppid(), signal.SIGTERM)  # with ULFM, Abort may end this rank only, and others would wait on
+        _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
     """End this process without MPI's Finalize."""
     sys.stdout.flush()
     sys.stderr.flush()

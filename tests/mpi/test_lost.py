@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -181,3 +182,19 @@ def test_where_the_rest_would_not_be_enough_dropping_is_refused(changes, words):
     }  # fmt: skip
     with pytest.raises(UserError, match=words):
         setting.validate(raw | changes)
+
+
+@pytest.mark.slow  # as a job that dies in its first second sometimes does, mpirun may say status 0 or none of its own
+def test_a_loss_while_the_job_is_starting_ends_it():
+    text = (
+        "import os, signal\n"
+        "from mpi4py import MPI\n"
+        "from pmom_mpi.transport import connect\n"
+        "if MPI.COMM_WORLD.rank == 2:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "connect()\n"
+    )
+    made = launch.launch_command(4, [sys.executable, "-c", text], fault_tolerant=True)
+    environment = with_path(made.words[0]) | dict(made.variables)
+    done = subprocess.run(made.words, capture_output=True, text=True, timeout=90, env=environment)
+    assert "pmom: error: a rank was lost while the job was starting" in done.stderr, done.stderr

@@ -10,9 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+MADE = {"__pycache__", "reference"}
+"""Folders of what Python, and `make docs`, have made."""
+
+
 def files(folder: str, pattern: str = "*") -> set[str]:
     """A checkout's files, relative to its root."""
-    found = (path for path in (ROOT / folder).rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
+    found = (path for path in (ROOT / folder).rglob(pattern) if path.is_file() and not MADE & set(path.parts))
     return {str(path.relative_to(ROOT)) for path in found}
 
 
