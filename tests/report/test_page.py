@@ -60,7 +60,7 @@ def test_a_page_of_a_run_and_of_a_folder(folder, diagnosed, tmp_path):
     assert "certificate" in text and "Theory" in text and "A2: f is L-smooth" in text
     assert said("report", folder, "-o", tmp_path / "all.html")[0] == 0
     text = (tmp_path / "all.html").read_text()
-    assert re.search(r"momentum\.beta = 0\.1 \(2 seeds\)", text) and "what varies" in text and "4 finished" in text
+    assert re.search(r"beta = 0\.1 \(2 seeds\)", text) and "what varies" in text and "4 finished" in text
     assert len(text) < 5_000_000 and not re.search(r"""(src|href)=["'](?!data:)""", text)
 
 
