@@ -19,7 +19,7 @@ from pmom_mpi.analysis import read
 from pmom_mpi.config import from_raw
 from pmom_mpi.measure.advise import advise, step_key
 from pmom_mpi.runtime.experiment import run
-from pmom_mpi.runtime.setting import Source
+from pmom_mpi.runtime.source import Source
 
 CONVEX = (
     *("ridge", "least-squares", "rank-deficient", "logistic", "logistic-svmlight", "softmax-regression"),

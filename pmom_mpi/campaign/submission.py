@@ -18,7 +18,7 @@ from pmom_mpi.analysis import read
 from pmom_mpi.campaign import folder, slurm, states, sweep_file
 from pmom_mpi.campaign.identity import complete
 from pmom_mpi.config import places
-from pmom_mpi.runtime.setting import Source
+from pmom_mpi.runtime.source import Source
 from pmom_mpi.words.errors import UserError
 
 MOST_TASKS = 1000
@@ -127,8 +127,7 @@ def script(what: str, request: Request, overrides: Sequence[str] = (), output: s
 
 def _of_config(what: str, request: Request, overrides: Sequence[str], output: str | None) -> Script:
     source = Source.read(what, overrides, output)
-    configs.allow_modules(source.folders)
-    config = configs.from_raw(source.raw, source.name)
+    config = source.config()
     place = Path(config.output)
     words = [word for override in overrides for word in ("-s", override)]
     start = ["pmom", "run"] if request.ranks == 1 else ["pmom", "launch", "-n", "$SLURM_NTASKS"]

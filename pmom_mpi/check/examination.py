@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pmom_mpi import config as configs
 from pmom_mpi.check.answers import determinism, gradient, single_precision, start
 from pmom_mpi.check.derivatives import derivatives
 from pmom_mpi.check.evaluation import evaluation
 from pmom_mpi.check.finding import BAD, Finding
 from pmom_mpi.check.subject import Subject
-from pmom_mpi.runtime.setting import Source
+from pmom_mpi.runtime.source import Source
 from pmom_mpi.words.errors import UserError
 
 
@@ -23,9 +22,7 @@ def check(config: str | Path, overrides: Iterable[str] = ()) -> list[Finding]:
     UserError
         When the config cannot be used at all.
     """
-    source = Source.read(config, overrides)
-    configs.allow_modules(source.folders)
-    subject = Subject(source)
+    subject = Subject(Source.read(config, overrides))
     findings: list[Finding] = []
     for look in (start, gradient, determinism, derivatives, evaluation, single_precision):
         try:

@@ -21,7 +21,8 @@ from pmom_mpi.check.promises import promises
 from pmom_mpi.check.returns import once, returns
 from pmom_mpi.check.trial import DTYPES, Broken, Trial
 from pmom_mpi.config import places
-from pmom_mpi.runtime.setting import Setting, Source
+from pmom_mpi.runtime.setting import Setting
+from pmom_mpi.runtime.source import Source
 from pmom_mpi.transport.one_process import OneProcess
 from pmom_mpi.words import registry
 from pmom_mpi.words.errors import UserError

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from pmom_mpi import config as configs
 from pmom_mpi.problems.base import Problem, Stateful
-from pmom_mpi.runtime.setting import Setting, Source
+from pmom_mpi.runtime.setting import Setting
+from pmom_mpi.runtime.source import Source
 from pmom_mpi.transport.one_process import OneProcess
 from pmom_mpi.words.streams import Stream, generator
 
@@ -44,7 +44,7 @@ class Subject:
     @cached_property
     def nodes(self) -> range:
         """The nodes that are looked at: the first few."""
-        return range(min(HOSTED, configs.from_raw(self.source.raw, self.source.name).nodes))
+        return range(min(HOSTED, self.source.config().nodes))
 
     @cached_property
     def problem(self) -> Problem:

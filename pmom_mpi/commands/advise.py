@@ -29,12 +29,12 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     from pmom_mpi.analysis.tables import Table
     from pmom_mpi.commands.tables import on_terminal
     from pmom_mpi.measure import advise as measuring
-    from pmom_mpi.runtime.setting import Source
+    from pmom_mpi.runtime.source import Source
 
     found = measuring.advise(config, overrides, iterations)
     if output is not None:
         source = Source.read(config, overrides)
-        key = measuring.step_key(configs.from_raw(source.raw, source.name).step_size)
+        key = measuring.step_key(source.config().step_size)
         raw = configs.amend(source.raw, [f"{key}={found.step_size!r}"], None)
         Path(output).write_text(configs.to_yaml(raw), encoding="utf-8")
     if as_json:

@@ -44,9 +44,6 @@ def resume(file: str, extend: int | None, ranks: int | None, quiet: bool) -> Non
 
 def _survives(file: str) -> bool:
     """Whether the run of a run file is to survive lost ranks."""
-    from pmom_mpi import config as configs
     from pmom_mpi.runtime.resume import resumed
 
-    source = resumed(file).source
-    configs.allow_modules(source.folders)
-    return configs.from_raw(source.raw, source.name).transport.fault_tolerant
+    return resumed(file).source.config().transport.fault_tolerant

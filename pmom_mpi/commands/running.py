@@ -109,13 +109,10 @@ def _check(config: str, arguments: tuple[str, ...]) -> bool:
 
     Returns whether the run is to survive lost ranks.
     """
-    from pmom_mpi import config as configs
-    from pmom_mpi.runtime.setting import Source
+    from pmom_mpi.runtime.source import Source
 
     given = run.make_context("run", [config, *arguments]).params
-    source = Source.read(config, given["overrides"], given["output"])
-    configs.allow_modules(source.folders)
-    return configs.from_raw(source.raw, source.name).transport.fault_tolerant
+    return Source.read(config, given["overrides"], given["output"]).config().transport.fault_tolerant
 
 
 @click.command()

@@ -18,7 +18,8 @@ from pmom_mpi.measure import choices, constants
 from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
 from pmom_mpi.method.schedules import Constant
 from pmom_mpi.runtime import experiment
-from pmom_mpi.runtime.setting import Raw, Setting, ready
+from pmom_mpi.runtime.setting import Setting, ready
+from pmom_mpi.runtime.source import Raw
 from pmom_mpi.theory import nonconvex
 from pmom_mpi.theory.bias import envelope
 from pmom_mpi.words.errors import UserError

@@ -21,7 +21,8 @@ from pmom_mpi.runtime import determinism
 from pmom_mpi.runtime.dense import dense_seconds
 from pmom_mpi.runtime.legs import Result, Serving, Watcher, legs, restore
 from pmom_mpi.runtime.resume import Beginning, resumed
-from pmom_mpi.runtime.setting import Raw, Setting, Source
+from pmom_mpi.runtime.setting import Setting
+from pmom_mpi.runtime.source import Raw, Source
 from pmom_mpi.runtime.together import agree, from_server, together
 from pmom_mpi.runtime.warm_up import warm_up
 from pmom_mpi.transport import connect
@@ -72,8 +73,7 @@ def run(
     def begin() -> Beginning:
         source = Source.read(config, overrides, output)
         if resume:
-            configs.allow_modules(source.folders)
-            place = configs.from_raw(source.raw, source.name).output
+            place = source.config().output
             if os.path.exists(place):
                 return resumed(place, source)
         return Beginning(source, replaces=overwrite)

@@ -11,7 +11,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.record import checkpoint
 from pmom_mpi.record.head import Head
 from pmom_mpi.record.repair import is_being_written
-from pmom_mpi.runtime.setting import Source
+from pmom_mpi.runtime.source import Source
 from pmom_mpi.words.errors import UserError
 
 MAY_CHANGE = (
@@ -118,9 +118,8 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _longer(path: Path, old: Mapping[str, Any], source: Source) -> bool:
     """Whether more iterations are wanted than the run was to have; raises `UserError` where that is not possible."""
-    configs.allow_modules(source.folders)
+    after = source.config()
     before = configs.from_raw(old, str(path))
-    after = configs.from_raw(source.raw, source.name)
     if after.iterations == before.iterations:
         return False
     if after.iterations < before.iterations:

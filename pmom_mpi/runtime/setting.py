@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from pmom_mpi import config as configs
 from pmom_mpi.bias.clipping import sample_clip
 from pmom_mpi.bias.compose import warnings
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.config import Config, places
+from pmom_mpi.config import Config
 from pmom_mpi.data import describe, divide, heterogeneity, open_dataset
 from pmom_mpi.data.sampling import Batch
 from pmom_mpi.method import diagnosis, exactly
@@ -26,6 +24,7 @@ from pmom_mpi.problems import metrics
 from pmom_mpi.problems.base import ClipsSamples, Context, Doubtful, Exact, Problem, Solvable, Stateful
 from pmom_mpi.record.place import check_place
 from pmom_mpi.runtime.dropping import check_policy
+from pmom_mpi.runtime.source import Raw, Source
 from pmom_mpi.runtime.together import agree, from_server
 from pmom_mpi.transport.base import Ranks
 from pmom_mpi.transport.one_process import OneProcess
@@ -34,36 +33,6 @@ from pmom_mpi.wire.values.raw import Raw as RawValues
 from pmom_mpi.words.errors import UserError, blame
 from pmom_mpi.words.nodes import Hosting
 from pmom_mpi.words.report import Metric, Report, Schema
-
-Raw = str | Path | Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A config as it was written, its overrides applied.
-
-    Attributes
-    ----------
-    raw : dict
-    name : str
-        What messages call it: the file.
-    folders : list of str
-        Where the user's own modules may lie.
-    """
-
-    raw: dict[str, Any]
-    name: str
-    folders: list[str]
-
-    @classmethod
-    def read(cls, config: Raw, overrides: Iterable[str] = (), output: str | Path | None = None) -> Source:
-        """From a file, or from what one holds; raises `UserError`."""
-        if isinstance(config, Mapping):
-            return cls(configs.amend(config, overrides, output), "config", [str(Path.cwd())])
-        path = places.find(config)
-        folder = path.resolve().parent
-        raw = configs.amend(configs.load(path), overrides, output)
-        return cls(raw, str(config), [str(Path.cwd()), str(folder)])
 
 
 @dataclass(frozen=True)
@@ -141,8 +110,7 @@ class Setting:
 
     @classmethod
     def _load(cls, ranks: Ranks, source: Source, nodes: range | None) -> Setting:
-        configs.allow_modules(source.folders)
-        config = configs.from_raw(source.raw, source.name)
+        config = source.config()
         problem = config.make_problem()
         with blame(source.name):
             if ranks.workers > config.nodes:

@@ -14,9 +14,8 @@ from pathlib import Path
 import click
 import pytest
 
-from pmom_mpi import config as configs
 from pmom_mpi.cli import main
-from pmom_mpi.runtime.setting import Source
+from pmom_mpi.runtime.source import Source
 
 from .conftest import ROOT, commands
 
@@ -138,9 +137,7 @@ def test_a_line_of_pmom_is_one_that_it_takes(line, monkeypatch):
         command, words = command.commands[words[0]], words[1:]
     given = command.make_context(command.name, words).params
     if "config" in given and given["config"] not in ("quickstart.yaml",):  # which pmom init writes
-        source = Source.read(given["config"], given.get("overrides", ()))
-        configs.allow_modules(source.folders)
-        configs.from_raw(source.raw, source.name)
+        Source.read(given["config"], given.get("overrides", ())).config()
 
 
 def examples_of_help(group: click.Group, name: str = "pmom"):
