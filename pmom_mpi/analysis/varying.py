@@ -27,6 +27,17 @@ def flat(section: Any, path: str = "") -> dict[str, Any]:
     }
 
 
+def texts(config: Any) -> dict[str, str]:
+    """The same as texts, without sections that hold nothing.
+
+    Examples
+    --------
+    >>> texts({"seed": 1, "bias": [{"kind": "top_k", "k": 5}], "downlink": []})
+    {'seed': '1', 'bias.0.kind': 'top_k', 'bias.0.k': '5'}
+    """
+    return {key: str(value) for key, value in flat(config).items() if not isinstance(value, (dict, list))}
+
+
 def setting(run: Run, key: str) -> Any:
     """What a run has at a key path of its config, or on an axis of its sweep; `KeyError` where it has nothing."""
     if key in run.choices:

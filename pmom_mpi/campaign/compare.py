@@ -9,6 +9,7 @@ from pmom_mpi.analysis import read
 from pmom_mpi.analysis.curves import curves
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.tables import Table
+from pmom_mpi.analysis.varying import texts
 from pmom_mpi.campaign import outcome
 from pmom_mpi.campaign.identity import IMMATERIAL
 from pmom_mpi.campaign.outcome import Group, Target
@@ -41,26 +42,8 @@ def compare(runs: Sequence[Run], target: Target | None = None, shared: bool = Fa
 
 def _differing(found: Sequence[Group]) -> Table:
     """A row a key that is not the same in all groups."""
-    configs = [flat(group.runs[0].config) for group in found]
+    configs = [texts(group.runs[0].config) for group in found]
     keys = sorted({key for config in configs for key in config if not key.startswith(IGNORED)})
     rows = [(key, *(config.get(key, "") for config in configs)) for key in keys]
     rows = [row for row in rows if len(set(row[1:])) > 1]
     return Table("what differs", ("key", *(group.label for group in found)), tuple(rows), texts=len(found) + 1)
-
-
-def flat(section: object, path: str = "") -> dict[str, str]:
-    """A config as texts by key path.
-
-    Examples
-    --------
-    >>> flat({"seed": 1, "bias": [{"kind": "top_k", "k": 5}]})
-    {'seed': '1', 'bias.0.kind': 'top_k', 'bias.0.k': '5'}
-    """
-    if isinstance(section, dict):
-        items = [(str(key), value) for key, value in section.items()]
-    elif isinstance(section, list):
-        items = [(str(place), value) for place, value in enumerate(section)]
-    else:
-        return {path: str(section)}
-    parts = [flat(value, f"{path}.{key}" if path else key) for key, value in items]
-    return {key: value for part in parts for key, value in part.items()}

@@ -139,8 +139,9 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
             trials += whole
             best, step_size, why = _pick(whole)
             reasons.append(f"{why}: {NOISY if noisy else CHECKED}")
-        known = diagnosed(seen(best))
-        sigma2 = float(np.nanmean(seen(best).metrics["diag_variance"])) / setting.config.nodes
+        run = seen(best)
+        known = diagnosed(run)
+        sigma2 = float(np.nanmean(run.metrics["diag_variance"])) / setting.config.nodes
     advice = _conclude(setting.config, known.gradient, known.bias, step_size, reasons, trials, length, L, estimated)
     mean_bias = np.maximum(known.bias - sigma2, 0)
     gap = float(known.value[0]) - (known.minimum if known.minimum is not None else min(0.0, float(known.value.min())))

@@ -15,8 +15,9 @@ from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.summary import results as values_of
 from pmom_mpi.analysis.summary import traffic
 from pmom_mpi.analysis.tables import Table
+from pmom_mpi.analysis.varying import texts
 from pmom_mpi.campaign import outcome
-from pmom_mpi.campaign.compare import IGNORED, flat, groups
+from pmom_mpi.campaign.compare import IGNORED, groups
 from pmom_mpi.campaign.states import duration
 
 MOST_VALUES, MOST_NAMES, MOST_EVENTS = 12, 8, 200
@@ -109,7 +110,7 @@ def results(runs: Sequence[Run]) -> list[Table]:
 
 def varying(runs: Sequence[Run]) -> Table | None:
     """A row a key that is not the same in all runs: its values."""
-    configs = [flat(run.config) for run in runs]
+    configs = [texts(run.config) for run in runs]
     rows = []
     for key in dict.fromkeys(key for config in configs for key in config):
         seen = list(dict.fromkeys(config.get(key, "(not given)") for config in configs))

@@ -17,11 +17,11 @@ import numpy as np
 from pmom_mpi.bias.base import Numbers
 from pmom_mpi.bias.drops import Drops
 from pmom_mpi.bias.pipeline import Pipeline
-from pmom_mpi.method.aggregate import Aggregate
 from pmom_mpi.method.ledger import Ledger
-from pmom_mpi.method.server import Method, Server
+from pmom_mpi.method.server import Server
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems.base import Stateful
+from pmom_mpi.runtime.assembling import assemble
 from pmom_mpi.runtime.setting import Setting
 from pmom_mpi.runtime.together import from_server
 from pmom_mpi.transport.base import NodeHost, Order, Ranks
@@ -57,7 +57,9 @@ def check(ranks: Ranks, setting: Setting) -> str:
     """
     config = setting.config
     total, every = min(ITERATIONS, config.iterations), min(1, config.evaluate.every)
-    short = replace(setting, config=replace(config, iterations=total, evaluate=replace(config.evaluate, every=every)))
+    evaluate = replace(config.evaluate, every=every)
+    config = replace(config, iterations=total, evaluate=evaluate, on_divergence="continue")
+    short = replace(setting, config=config)
     legs = [_leg(ranks, short) for _ in range(2)]
     traces = [Trace(chain.from_iterable(trace.items() for trace in ranks.gather(leg[0]))) for leg in legs]
 
@@ -121,7 +123,6 @@ def _companion(setting: Setting) -> Memory:
 
 def _server(ranks: Ranks, setting: Setting, host: NodeHost, signals: Signals, rows: list[Trace]) -> Server:
     """A server that saves nothing and writes down fingerprints instead of rows."""
-    config, problem, pipeline = setting.config, setting.problem, setting.pipeline
     tested = {metric.name for metric in setting.schema.tested}
 
     def append(entry: Entry) -> None:
@@ -133,15 +134,9 @@ def _server(ranks: Ranks, setting: Setting, host: NodeHost, signals: Signals, ro
         }
         rows.append({(k, -1, words): fingerprint(np.array(values)) for words, values in parts.items()})
 
-    patience = Patience(ranks.hosts, config.transport.deadline, lambda *_: None)
-    star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
-    aggregate = Aggregate(problem.layout.dimension, config.dtype, config.nodes, pipeline.integrates, pipeline.combine)
-    method = Method(config.momentum, config.step_size, config.iterations, config.nodes, stops_away=False)
-    names = tuple(metric.name for metric in setting.schema.reported)
-    return Server(
-        method, problem, star, setting.downlink(), aggregate, Ledger(setting.schema, append, False), setting.errands(),
-        Unsaved(), lambda: signals.arrived, names, lambda _: None, setting.diagnosis(),
-    )  # fmt: skip
+    patience = Patience(ranks.hosts, setting.config.transport.deadline, lambda *_: None)
+    ledger = Ledger(setting.schema, append, False)
+    return assemble(ranks, setting, host, signals, patience, ledger, Unsaved(), lambda _: None)
 
 
 class TracedPipeline(Pipeline):

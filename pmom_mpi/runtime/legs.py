@@ -11,14 +11,14 @@ from typing import Protocol
 
 import numpy as np
 
-from pmom_mpi.method.aggregate import Aggregate
 from pmom_mpi.method.divergence import Origin
 from pmom_mpi.method.ledger import Ledger
-from pmom_mpi.method.server import Method, Server
+from pmom_mpi.method.server import Server
 from pmom_mpi.method.worker import Worker
 from pmom_mpi.record.checkpoint import Checkpoint, newest, usable
 from pmom_mpi.record.events import DROPPED
 from pmom_mpi.record.recorder import Recorder
+from pmom_mpi.runtime.assembling import assemble
 from pmom_mpi.runtime.saving import Saving
 from pmom_mpi.runtime.setting import Setting
 from pmom_mpi.runtime.together import EXIT_CODES, agree, from_server, text_of
@@ -240,7 +240,6 @@ class Serving:
 
     def _make(self, ranks: Ranks, setting: Setting, host: Worker, saving: Saving, signals: Signals) -> Server:
         recorder, watcher = self._recorder, self._watcher
-        config, problem, pipeline = setting.config, setting.problem, setting.pipeline
 
         def append(entry: Entry) -> None:
             recorder.append(entry.row, entry.nodes, entry.workers, entry.intervals)
@@ -255,19 +254,8 @@ class Serving:
             rank = -1 if found.node is None else ranks.size - ranks.workers + setting.hosting.worker_of(found.node)
             recorder.event(found.iteration, found.words, rank, "" if rank < 0 else ranks.hosts[rank])
 
-        dropped = setting.hosting.dropped
-        patience = Patience(ranks.hosts, config.transport.deadline, lags)
-        star = ranks.star(host, setting.hosting, setting.capacity, signals, patience)
-        aggregate = Aggregate(
-            problem.layout.dimension, config.dtype, config.nodes - len(dropped), pipeline.integrates, pipeline.combine
-        )
-        traced = 0 if self._clocks is None else config.record.trace_iterations
-        ledger = Ledger(setting.schema, append, config.record.nodes, traced, self._clocks, dropped)
-        names = tuple(metric.name for metric in setting.schema.reported)
-        method = Method(
-            config.momentum, config.step_size, config.iterations, config.nodes, config.on_divergence == "stop", dropped
-        )
-        return Server(
-            method, problem, star, setting.downlink(), aggregate, ledger, setting.errands(), saving,
-            lambda: signals.arrived, names, tell, setting.diagnosis(),
-        )  # fmt: skip
+        traced = 0 if self._clocks is None else setting.config.record.trace_iterations
+        each_node, dropped = setting.config.record.nodes, setting.hosting.dropped
+        ledger = Ledger(setting.schema, append, each_node, traced, self._clocks, dropped)
+        patience = Patience(ranks.hosts, setting.config.transport.deadline, lags)
+        return assemble(ranks, setting, host, signals, patience, ledger, saving, tell)

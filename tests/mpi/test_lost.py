@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from test_same_bits import assert_same_bits, contents
-from test_stragglers import left_over
+from test_stragglers import ENDS, left_over
 
 from pmom_mpi.analysis import read
 from pmom_mpi.cluster import launch
@@ -20,25 +20,14 @@ from pmom_mpi.words.errors import UserError
 
 pytestmark = pytest.mark.skipif(library().vendor != OPEN_MPI, reason="needs Open MPI with ULFM")
 
-PARTS = '''
-import ctypes, dataclasses, os, signal, time
-from pmom_mpi.problems.softmax_regression import SoftmaxRegression
-
-ENDS = {
-    "raise": lambda: 1 / 0,
-    "hang": lambda: time.sleep(3600),
-    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
-    "segfault": lambda: ctypes.string_at(0),
-    "exit": lambda: os._exit(17),
-    "memory": lambda: bytearray(10**15),
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-}
-
+PARTS = (
+    ENDS
+    + '''
 @dataclasses.dataclass
 class Dying(SoftmaxRegression):
     """Where a flag says so the process ends as it is told to, once: node 5 in iteration 10, node 0 in iteration 15."""
     flags: str = ""
-    how: str = "kill"
+    how: str = "out of memory"
 
     def gradient(self, x, node, iteration, out):
         flag = f"{self.flags}/{node}-{iteration}"
@@ -47,6 +36,7 @@ class Dying(SoftmaxRegression):
             ENDS[self.how]()
         return super().gradient(x, node, iteration, out)
 '''
+)
 BIAS = {
     "none": [],
     "top_k": [{"kind": "top_k", "k": 20}],
@@ -96,7 +86,7 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize("bias", [pytest.param("top_k", marks=SLOW), pytest.param("ef14", marks=SLOW), "ef21"])
 def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
-    goes_on(job("kill", ["5-10", "0-15"], bias), tmp_path, [4, 1])
+    goes_on(job("out of memory", ["5-10", "0-15"], bias), tmp_path, [4, 1])
 
 
 @SLOW
@@ -123,7 +113,7 @@ def test_an_exception_ends_the_job_all_the_same(job, tmp_path):
 
 @SLOW
 def test_a_job_that_would_not_survive_is_refused(job):
-    done = job("kill", [], survives=False)
+    done = job("out of memory", [], survives=False)
     assert done.returncode == 2
     assert done.stderr.count("transport.fault_tolerant is true, but the job was not started with") == 1
 
@@ -145,7 +135,7 @@ def without_node_5(path):
 
 
 def test_a_dropped_node_counts_no_more(job, tmp_path):
-    done = job("kill", ["5-10"], "none", dtype="float64", on_loss="drop")
+    done = job("out of memory", ["5-10"], "none", dtype="float64", on_loss="drop")
     assert done.returncode == 0, done.stderr
     found, run = contents(tmp_path / "dying.h5"), read.load(tmp_path / "dying.h5")
     np.testing.assert_allclose(found["x"], without_node_5(tmp_path / "dying.yaml"), rtol=1e-9, atol=1e-12)
@@ -160,7 +150,7 @@ def test_a_dropped_node_counts_no_more(job, tmp_path):
 
 @SLOW
 def test_with_error_feedback_all_go_back_before_they_go_on_without(job, tmp_path):
-    done = job("kill", ["5-10", "0-15"], "ef14", on_loss="drop")
+    done = job("out of memory", ["5-10", "0-15"], "ef14", on_loss="drop")
     assert done.returncode == 0, done.stderr
     assert "the average is over 5 of 6 nodes, on from iteration 8" in done.stderr
     assert "the average is over 3 of 6 nodes, on from iteration 12" in done.stderr

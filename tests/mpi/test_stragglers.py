@@ -15,23 +15,26 @@ from pmom_mpi.analysis import read
 from pmom_mpi.runtime import experiment
 from pmom_mpi.transport.patience import DeadlinePassed, Patience
 
-PARTS = '''
+ENDS = """
 import ctypes, dataclasses, os, signal, time
 from pmom_mpi.problems.softmax_regression import SoftmaxRegression
 
-def hang():
-    time.sleep(3600)
-
 ENDS = {
     "raise": lambda: 1 / 0,
-    "hang": hang,
+    "hang": lambda: time.sleep(3600),
     "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "lag": lambda: time.sleep(1.5),
     "segfault": lambda: ctypes.string_at(0),
     "exit": lambda: os._exit(17),
+    "memory": lambda: bytearray(10**15),
     "out of memory": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
+"""
+"""The ways in which a problem of a test may end its process."""
 
+PARTS = (
+    ENDS
+    + '''
 @dataclasses.dataclass
 class Dying(SoftmaxRegression):
     """Once, in iteration 15, node 5 ends as it is told to."""
@@ -44,6 +47,7 @@ class Dying(SoftmaxRegression):
             ENDS[self.how]()
         return super().gradient(x, node, iteration, out)
 '''
+)
 
 
 @pytest.fixture
