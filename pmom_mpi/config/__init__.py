@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from pmom_mpi.config.checked import Config, from_raw
 from pmom_mpi.config.overrides import amend
 from pmom_mpi.config.own import own_code
-from pmom_mpi.config.sections import Config, Evaluate, Record, Wire, from_raw
+from pmom_mpi.config.sections import Evaluate, Record, Wire
 from pmom_mpi.config.text import load, parse, to_yaml
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from pmom_mpi.config.sections import Config
+from pmom_mpi.config.checked import Config
 
 
 def own_code(config: Config) -> tuple[str, ...]:
