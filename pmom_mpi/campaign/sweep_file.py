@@ -28,8 +28,6 @@ class Planned:
     ----------
     stem : str
         The name of its run file and config, without ending.
-    label : str
-        What varies, without the seed; empty where nothing else does.
     told : dict of str to object
         The choices that made it, by axis.
     raw : dict
@@ -38,7 +36,6 @@ class Planned:
     """
 
     stem: str
-    label: str
     told: Mapping[str, Any]
     raw: dict[str, Any]
     identity: str
@@ -196,5 +193,4 @@ def _planned(choices: Sequence[Choice], told: Mapping[str, Any], base: Mapping[s
     found = identity(raw, words or "base")
     stem = f"{words[:NAME_LENGTH] or raw['name']}-{found[:DIGITS]}"
     raw["output"] = str(folder / f"{stem}.h5").replace("{", "{{").replace("}", "}}")
-    label = "-".join(choice.label for choice in choices if "seed" not in choice.told)
-    return Planned(stem, label, {key: value for key, value in told.items() if key != "seed"}, raw, found)
+    return Planned(stem, {key: value for key, value in told.items() if key != "seed"}, raw, found)
