@@ -83,6 +83,7 @@ def load(path: str | Path, output: str | Path | None = None) -> Sweep:
     Parameters
     ----------
     path : path
+        Or the name of a ready sweep.
     output : path, optional
         The folder of the run files, instead of the file's ``output``.
 
@@ -91,7 +92,7 @@ def load(path: str | Path, output: str | Path | None = None) -> Sweep:
     UserError
         One line with the file, the key, and what would be right.
     """
-    path = Path(path)
+    path = places.find(path)
     raw = configs.load(path)
     with blame(str(path)):
         _check_keys(raw)
@@ -110,6 +111,8 @@ def load(path: str | Path, output: str | Path | None = None) -> Sweep:
 
 
 def _check_keys(raw: Mapping[str, Any]) -> None:
+    if "base" not in raw and "problem" in raw:
+        raise UserError("a config of one run, which pmom run takes; a sweep file names it as its base")
     for key in raw:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, n=1)
