@@ -124,7 +124,7 @@ def _told(mpirun: Mpirun, ranks: int, threads: int, bound: bool, cores_there: in
     many += f" of {threads} threads" if threads > 1 else ""
     own = f"{'bound' if ranks == 1 else 'each bound'} to {'a core' if threads == 1 else f'{threads} cores'} of its own"
     here = "1 core" if cores_there == 1 else f"{cores_there} cores"
-    binding = f"{'' if ranks == 1 else 'each '}bound to {own} of its own" if bound else f"not bound ({here})"
+    binding = own if bound else f"not bound ({here})"
     if mpirun.vendor == UNKNOWN:
         return f"{mpirun.path} -n {ranks}, an MPI that is not known here: no flags are set"
     return f"{Path(mpirun.path).name} of {mpirun.vendor}: {many}, {binding}"

@@ -33,7 +33,7 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     Runs CONFIG for a few iterations with several step sizes, in this process, and looks at the exact f.
 
     \b
-    pmom advise configs/problems/ridge.yaml -o ridge-advised.yaml
+    pmom advise ridge -o ridge-advised.yaml
     """
     from pmom_mpi import config as configs
     from pmom_mpi.analysis.tables import Table

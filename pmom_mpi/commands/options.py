@@ -40,7 +40,7 @@ set_option = click.option(
     help="Change a key of the config: -s seed=3 -s momentum.beta=1 -s bias.0.k=100. Repeatable.",
 )  # fmt: skip
 output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing run file.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 WIDTH = 140
 """Of tables where there is no terminal."""

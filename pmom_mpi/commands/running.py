@@ -35,7 +35,9 @@ def run(
     config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, resume: bool,
     check_determinism: bool, payoff: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Run the experiment CONFIG (YAML); under mpirun rank 0 is the server, the others are workers.
+    """Run the experiment CONFIG, a YAML file or a ready config's name.
+
+    Under mpirun rank 0 is the server, the others are workers; alone one process does it all, with the same bits.
 
     Exit status: 0 finished, 2 bad input, 3 diverged, 4 a deadline passed, 128 + signal when interrupted, 1 anything
     else.

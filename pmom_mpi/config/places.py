@@ -43,7 +43,7 @@ def sweeps() -> dict[str, Path]:
 
 
 def find(config: str | Path) -> Path:
-    """The file that is meant: a path as it is, else ``NAME.yaml`` in the working directory, else a ready config or sweep.
+    """The file that is meant: a path as it is, else ``NAME.yaml`` in this folder, else a ready config or sweep.
 
     A ready one goes by its name, ``quickstart``, by its place, ``paper/mnist-top10``, or by its path in a checkout.
 

@@ -50,9 +50,8 @@ def test_ranks_are_bound_only_where_each_has_a_core(vendor, bound, free):
 def test_what_matters_is_told_in_a_line():
     assert words(OPEN_MPI, 5).told == "mpirun of Open MPI: 5 ranks, not bound (4 cores)"
     assert words(MPICH, 1).told == "mpirun of MPICH: 1 rank, bound to a core of its own"
-    assert (
-        words(INTEL, 2, threads=2).told == "mpirun of Intel MPI: 2 ranks of 2 threads, each bound to 2 cores of its own"
-    )
+    told = "mpirun of Intel MPI: 2 ranks of 2 threads, each bound to 2 cores of its own"
+    assert words(INTEL, 2, threads=2).told == told
     assert words(UNKNOWN, 2).told == "/opt/mpirun -n 2, an MPI that is not known here: no flags are set"
 
 
