@@ -153,6 +153,24 @@ def sentence(found: Payoff) -> str:
     return "\n  ".join(lines)
 
 
+def short(found: Payoff) -> str:
+    """The answer alone, of what `wasteful` says that it did not pay.
+
+    Examples
+    --------
+    >>> print(short(Payoff(1e6, 1e7, {"compress": 0.0015, "encode": 0.0005}, 0.001, 1e11)))
+    compression took more time than it saved on this run's link, 800 Gbit/s;
+    it pays on links slower than 72 Gbit/s (pmom show --payoff says why)
+    """
+    why = "(pmom show --payoff says why)"
+    if found.break_even == 0:
+        return f"compression pays on no link: it sends no fewer bytes {why}"
+    return (
+        f"compression took more time than it saved on this run's link, {bandwidth(found.link)};\n"
+        f"it pays on links slower than {bandwidth(found.break_even)} {why}"
+    )
+
+
 def _decimals(seconds: float) -> int:
     """Of milliseconds: three digits of the longest computing, and no more than microseconds."""
     return max(0, min(3, 2 - math.floor(math.log10(1e3 * seconds)))) if seconds > 0 else 3

@@ -59,7 +59,7 @@ def run(
     if result.x is not None and result.status != "failed" and (payoff or not quiet):
         found = read.load(result.path)
         if found.iterations and (payoff or paying.wasteful(paying.payoff(found))):
-            click.echo(paying.sentence(paying.payoff(found)), err=True)
+            click.echo((paying.sentence if payoff else paying.short)(paying.payoff(found)), err=True)
     sys.exit(result.exit_code)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pmom_mpi.config.overrides import amend
 from pmom_mpi.config.own import own_code
 from pmom_mpi.config.sections import Config, Evaluate, Record, Wire, from_raw
-from pmom_mpi.config.text import load, parse, to_yaml
+from pmom_mpi.config.text import in_a_line, load, parse, to_yaml
 
 __all__ = [
     "Config",
@@ -18,6 +18,7 @@ __all__ = [
     "allow_modules",
     "amend",
     "from_raw",
+    "in_a_line",
     "load",
     "own_code",
     "parse",
