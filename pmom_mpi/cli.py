@@ -45,8 +45,58 @@ PRECEDENCE_SECONDS = 2.0
 """How long other ranks leave it to rank 0 to say what is wrong; its exit ends the job, and the line appears once."""
 
 
+SECTIONS = {
+    "To begin": {
+        "run": "run an experiment",
+        "launch": "start a run on ranks of this machine or allocation",
+        "configs": "list the ready configs",
+        "init": "write a commented config into this folder",
+        "explain": "what a kind does, and its keys",
+        "validate": "check a config and its data without running",
+    },
+    "To look at runs": {
+        "show": "what a run file holds",
+        "plot": "draw learning curves",
+        "compare": "what came of runs, side by side",
+        "report": "runs as one web page",
+        "watch": "see a run while it goes on",
+        "theory": "bounds beside a diagnosed run",
+        "trace": "when every rank did what, for Perfetto",
+        "export": "runs as CSV, JSON lines, Parquet, for TensorBoard",
+    },
+    "Many runs, and long ones": {
+        "sweep": "many runs from one file",
+        "status": "how far the runs of a folder are",
+        "resume": "go on with a run, bit for bit",
+        "submit": "run or sweep as a batch job (Slurm)",
+        "pack": "put many runs into one file",
+        "repair": "let killed runs be opened by any HDF5 program",
+    },
+    "To measure and check": {
+        "bias": "measure what operators do to a config's gradients",
+        "advise": "propose a step size for a config, with reasons",
+        "bench": "time operators on this machine",
+        "check-operator": "check an operator, also your own",
+        "check-problem": "check a config's problem, also your own",
+        "doctor": "what this machine lacks, with a remedy a row",
+    },
+    "Data, and the paper": {
+        "data": "data sets that a config can name",
+        "reproduce": "run published settings beside their curves",
+    },
+}
+"""All commands in the list of `pmom -h`; each line fits there at 80 columns."""
+IN_A_LINE = {name: words for section in SECTIONS.values() for name, words in section.items()}
+
+
 class _Main(click.Group):
-    """Turns a `UserError` of any command into its one line and exit status 2."""
+    """Turns a `UserError` of any command into its one line and exit status 2; lists commands by what they are for."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        wide = max(map(len, IN_A_LINE))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{wide}}", words) for name, words in commands.items()])
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -70,38 +120,6 @@ def main() -> None:
     pmom init                        write a commented config into this folder
     """
 
-
-IN_A_LINE = {
-    "advise": "propose a step size for a config, with reasons",
-    "bench": "measure this machine",
-    "bias": "measure what operators do to a config's gradients",
-    "check-operator": "check an operator, also your own",
-    "check-problem": "check a config's problem, also your own",
-    "compare": "what came of runs, side by side",
-    "configs": "list the ready configs",
-    "data": "data sets that a config can name",
-    "doctor": "what this machine lacks, with a remedy a row",
-    "explain": "what a kind does, and its keys",
-    "export": "runs as CSV, JSON lines, Parquet, for TensorBoard",
-    "init": "write a commented config into this folder",
-    "launch": "start a run on ranks of this machine or allocation",
-    "pack": "put many runs into one file",
-    "plot": "draw learning curves",
-    "repair": "let killed runs be opened by any HDF5 program",
-    "report": "runs as one web page",
-    "reproduce": "run published settings beside their curves",
-    "resume": "go on with a run, bit for bit",
-    "run": "run an experiment",
-    "show": "what a run file holds",
-    "status": "how far the runs of a folder are",
-    "submit": "run or sweep as a batch job (Slurm)",
-    "sweep": "many runs from one file",
-    "theory": "bounds beside a diagnosed run",
-    "trace": "when every rank did what, for Perfetto",
-    "validate": "check a config and its data without running",
-    "watch": "see a run while it goes on",
-}
-"""Each command in the list of all; no longer than fits there at 80 columns."""
 
 for command in (
     running.run, resuming.resume, running.launch, running.validate, looking.show, looking.plot, data.data,

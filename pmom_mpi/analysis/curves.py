@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pmom_mpi.analysis.read import Run, one_line, stages
 from pmom_mpi.analysis.seeds import Seeds, missing_seeds
@@ -14,6 +15,8 @@ from pmom_mpi.analysis.varying import flat, words
 
 METHOD = ("bias", "downlink")
 """Sections of the config that make a method; the colour is theirs."""
+Entry = tuple[tuple[str, ...], tuple[str, ...], str, tuple[Run, ...], tuple[int, ...]]
+"""Of a curve its method, the rest that sets it apart, its label, its runs, and the seeds that it lacks."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def curves(runs: Sequence[Run], apart: str = "") -> list[Curve]:
         same = {key: value for key, value in run.config.items() if key not in ("seed", "output")}
         groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(run)
     told = [_told(group[0], apart) for group in groups.values()]
-    found = []
+    found: list[Entry] = []
     for own, group in zip(told, groups.values(), strict=True):
         label, missing = _label(own, told, group[0], bool(apart)), missing_seeds(group, groups.values())
         method, rest = _method(own, told), _rest(own, told)
@@ -70,6 +73,7 @@ def curves(runs: Sequence[Run], apart: str = "") -> list[Curve]:
             method, rest = _chosen(group[0], list(groups.values()), apart)
             label = ", ".join((*method, *rest)) or label
         found.append((method, rest, label, tuple(group), missing))
+    found = _told_apart(found)
     if not all(run.choices for run in runs):
         found.sort(key=lambda entry: natural(entry[2]))
     methods, others, labels = ([*dict.fromkeys(entry[part] for entry in found)] for part in (0, 1, 2))
@@ -80,6 +84,19 @@ def curves(runs: Sequence[Run], apart: str = "") -> list[Curve]:
         Curve(label, group, Look(methods.index(own), DASHES[others.index(rest)]), missing, _in_words(own, group), rest)
         for own, rest, label, group, missing in found
     ]
+
+
+def _told_apart(found: list[Entry]) -> list[Entry]:
+    """The same, where sweeps in two folders have given one name to different runs with their folders' names before."""
+    folders: dict[str, set[Path]] = {}
+    for entry in found:
+        folders.setdefault(entry[2], set()).add(entry[3][0].path.parent)
+    told = []
+    for method, rest, label, runs, missing in found:
+        several = len(folders[label]) > 1 and runs[0].choices
+        words = f"{runs[0].path.parent.name}: {label}" if several else label
+        told.append((method, rest, words, runs, missing))
+    return told
 
 
 def _in_words(method: tuple[str, ...], group: Sequence[Run]) -> tuple[str, ...]:

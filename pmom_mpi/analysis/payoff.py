@@ -106,33 +106,71 @@ def bandwidth(bytes_a_second: float) -> str:
 
 
 def sentence(found: Payoff) -> str:
-    """The answer in a few lines, none longer than a terminal is wide.
+    """The answer in a few lines, none longer than a terminal is wide; what is printed adds up as it is printed.
 
     Examples
     --------
     >>> print(sentence(Payoff(1e6, 1e7, {"compress": 0.0015, "encode": 0.0005}, 0.001, 1e9)))
-    uplink an iteration: 1.0 MB instead of 10.0 MB dense
-    compress 1.50 + encode 0.50 = 2.00 ms instead of 1.00 ms
-    on this run's link, 8 Gbit/s: 3.00 ms instead of 11.00 ms, saves 8.00 ms
-    pays on links slower than 72 Gbit/s
+    does compression pay? an iteration's exchange, in brackets with whole gradients:
+      sent to the server: 1.0 MB (10.0 MB)
+      computing: compress 1.50 + encode 0.50 = 2.00 ms (1.00 ms)
+      sending on this run's link, 8 Gbit/s: 1.00 ms (10.00 ms)
+      together: 3.00 ms (11.00 ms), so it saves 8.00 ms here
+      it pays on links slower than 72 Gbit/s
     """
-    parts = " + ".join(f"{name} {1e3 * seconds:.2f}" for name, seconds in found.stations.items())
+    one_process = math.isnan(found.link)
+    times = [*found.stations.values(), found.dense_computing]
+    digits = _decimals(max(times))
+    times += [] if one_process else [found.sent_bytes / found.link, found.dense_bytes / found.link]
+    *stations, dense_computing = (round(1e3 * seconds, digits) for seconds in times[: len(found.stations) + 1])
+    computing = sum(stations)
+    parts = " + ".join(f"{name} {ms:.{digits}f}" for name, ms in zip(found.stations, stations, strict=True))
+
+    def pair(own: float, dense: float) -> str:
+        return f"{own:.{digits}f} ms ({dense:.{digits}f} ms)"
+
     lines = [
-        f"uplink an iteration: {decimal(int(found.sent_bytes))} instead of {decimal(int(found.dense_bytes))} dense",
-        f"{parts} = {1e3 * found.computing:.2f} ms instead of {1e3 * found.dense_computing:.2f} ms",
+        "does compression pay? an iteration's exchange, in brackets with whole gradients:",
+        f"sent to the server: {decimal(int(found.sent_bytes))} ({decimal(int(found.dense_bytes))})",
+        f"computing: {parts} = {pair(computing, dense_computing)}",
     ]
-    if math.isnan(found.link):
-        lines.append("one process: nothing was sent over a link")
+    if one_process:
+        lines.append("sending: nothing was sent over a link, all was one process")
     else:
-        verb = "saves" if found.gain >= 0 else "costs"
-        lines.append(
-            f"on this run's link, {bandwidth(found.link)}: {1e3 * found.exchange:.2f} ms instead of "
-            f"{1e3 * found.dense_exchange:.2f} ms, {verb} {1e3 * abs(found.gain):.2f} ms"
-        )
+        sending, dense_sending = (round(1e3 * seconds, digits) for seconds in times[-2:])
+        gain = round(dense_computing + dense_sending - computing - sending, digits)
+        answer = f"so it {'saves' if gain > 0 else 'costs'} {abs(gain):.{digits}f} ms here" if gain else "no difference"
+        lines += [
+            f"sending on this run's link, {bandwidth(found.link)}: {pair(sending, dense_sending)}",
+            f"together: {pair(computing + sending, dense_computing + dense_sending)}, {answer}",
+        ]
     if math.isinf(found.break_even):
-        lines.append("pays on any link")
+        lines.append("it pays on any link")
     elif found.break_even == 0:
-        lines.append("pays on no link: it sends no fewer bytes")
+        lines.append("it pays on no link: it sends no fewer bytes")
     else:
-        lines.append(f"pays on links slower than {bandwidth(found.break_even)}")
-    return "\n".join(lines)
+        lines.append(f"it pays on links slower than {bandwidth(found.break_even)}")
+    return "\n  ".join(lines)
+
+
+def short(found: Payoff) -> str:
+    """The answer alone, of what `wasteful` says that it did not pay.
+
+    Examples
+    --------
+    >>> print(short(Payoff(1e6, 1e7, {"compress": 0.0015, "encode": 0.0005}, 0.001, 1e11)))
+    compression took more time than it saved on this run's link, 800 Gbit/s;
+    it pays on links slower than 72 Gbit/s (pmom show --payoff says why)
+    """
+    why = "(pmom show --payoff says why)"
+    if found.break_even == 0:
+        return f"compression pays on no link: it sends no fewer bytes {why}"
+    return (
+        f"compression took more time than it saved on this run's link, {bandwidth(found.link)};\n"
+        f"it pays on links slower than {bandwidth(found.break_even)} {why}"
+    )
+
+
+def _decimals(seconds: float) -> int:
+    """Of milliseconds: three digits of the longest computing, and no more than microseconds."""
+    return max(0, min(3, 2 - math.floor(math.log10(1e3 * seconds)))) if seconds > 0 else 3

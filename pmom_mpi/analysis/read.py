@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ import yaml
 from pmom_mpi.analysis import first_format, frames, reached
 from pmom_mpi.analysis.columns import Columns, reading, rows
 from pmom_mpi.analysis.reached import Reached
-from pmom_mpi.record import datasets, events, pack
+from pmom_mpi.record import choices, datasets, events, pack
 from pmom_mpi.record.address import Address
 from pmom_mpi.record.events import Event
 from pmom_mpi.record.reading import opened
@@ -203,7 +204,7 @@ def run_files(places: Iterable[str | Path]) -> list[Path]:
     ----------
     places : iterable of path
         A run file, or ``FILE::NAME``, stands for itself; a packed file for all runs in it; a folder for all that is in
-        or below it. Checkpoints, which lie beside run files, are left out.
+        or below it, a sweep's in its own order. Checkpoints, which lie beside run files, are left out.
 
     Raises
     ------
@@ -212,7 +213,7 @@ def run_files(places: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for place in map(Path, places):
-        below = sorted(place.rglob("*.h5")) if place.is_dir() else [place]
+        below = choices.in_order(list(place.rglob("*.h5"))) if place.is_dir() else [place]
         files = [path for path in below if not CHECKPOINT.search(path.name) and not path.name.startswith(".")]
         if not files and place.is_dir():
             raise UserError(f"{place}: no run file in this folder")
@@ -257,6 +258,7 @@ def _read(path: Path, file: h5py.Group) -> Run:
         events=events.read(file["events"]) if "events" in file else (),
         attributes=dict(file.attrs),
         provenance=provenance,
+        choices=json.loads(file.attrs[pack.CHOICES]) if pack.CHOICES in file.attrs else choices.of(path),
     )
 
 

@@ -40,8 +40,10 @@ def texts(config: Any) -> dict[str, str]:
 
 def setting(run: Run, key: str) -> Any:
     """What a run has at a key path of its config, or on an axis of its sweep; `KeyError` where it has nothing."""
-    if key in run.choices:
-        return run.choices[key]
+    return run.choices[key] if key in run.choices else _configured(run, key)
+
+
+def _configured(run: Run, key: str) -> Any:
     found: Any = run.config
     for part in key.split("."):
         if isinstance(found, list) and part.isdigit() and int(part) < len(found):
@@ -89,6 +91,26 @@ def axes(runs: Sequence[Run]) -> dict[str, list[Any]]:
 def place(run: Run, names: Mapping[str, Any]) -> dict[str, Any]:
     """Where a run is on axes."""
     return {name: words(_found(run, name)) for name in names}
+
+
+def differing(runs: Sequence[Run], ignored: tuple[str, ...] = UNTOLD) -> dict[str, list[str]]:
+    """The keys of configs that are not the same in all runs, each run's value in words, empty where it has none.
+
+    A section whose keys are not the same is one key, a pipeline its stages in a line.
+    """
+    found = {}
+    for key in _keys([run.config for run in runs]):
+        told = [_in_words(run, key) for run in runs]
+        if len(set(told)) > 1 and not key.startswith(ignored):
+            found[key] = told
+    return found
+
+
+def _in_words(run: Run, key: str) -> str:
+    try:
+        return str(words(_configured(run, key)))
+    except KeyError:
+        return ""
 
 
 def _keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:

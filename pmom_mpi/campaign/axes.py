@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from pmom_mpi import config as configs
 from pmom_mpi.analysis.read import one_line
 from pmom_mpi.words.errors import UserError
 
@@ -127,5 +126,4 @@ def override(key: str, value: Any) -> str:
     >>> override("step_size", 1e-5), override("bias", [{"kind": "top_k", "k": 3}])
     ('step_size=1.0e-05', 'bias=[{kind: top_k, k: 3}]')
     """
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False, allow_unicode=True)
-    return f"{key}={text.removesuffix('...' + chr(10)).strip()}"
+    return f"{key}={configs.in_a_line(value)}"

@@ -9,7 +9,7 @@ from pmom_mpi.analysis import read
 from pmom_mpi.analysis.curves import curves
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.tables import Table
-from pmom_mpi.analysis.varying import texts
+from pmom_mpi.analysis.varying import differing
 from pmom_mpi.campaign import outcome
 from pmom_mpi.campaign.identity import IMMATERIAL
 from pmom_mpi.campaign.outcome import Group, Target
@@ -41,9 +41,10 @@ def compare(runs: Sequence[Run], target: Target | None = None, shared: bool = Fa
 
 
 def _differing(found: Sequence[Group]) -> Table:
-    """A row a key that is not the same in all groups."""
-    configs = [texts(group.runs[0].config) for group in found]
-    keys = sorted({key for config in configs for key in config if not key.startswith(IGNORED)})
-    rows = [(key, *(config.get(key, "") for config in configs)) for key in keys]
-    rows = [row for row in rows if len(set(row[1:])) > 1]
-    return Table("what differs", ("key", *(group.label for group in found)), tuple(rows), texts=len(found) + 1)
+    """The keys that are not the same in all groups: a row a group, or a row a key where there are more keys."""
+    labels = [group.label for group in found]
+    values = differing([group.runs[0] for group in found], IGNORED)
+    rows = [("setting", *values), *zip(labels, *values.values(), strict=True)]
+    if len(values) > len(found):
+        rows = [("key", *labels), *((key, *told) for key, told in values.items())]
+    return Table("what differs", rows[0], tuple(rows[1:]) if values else (), texts=len(rows[0]))

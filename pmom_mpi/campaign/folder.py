@@ -12,12 +12,13 @@ from pmom_mpi import config as configs
 from pmom_mpi.campaign import states
 from pmom_mpi.campaign.identity import IMMATERIAL
 from pmom_mpi.campaign.sweep_file import Planned, Sweep
+from pmom_mpi.record import choices
 from pmom_mpi.runtime.resume import differences
 from pmom_mpi.words.errors import UserError
 
 
 def write_configs(sweep: Sweep) -> None:
-    """Write the config of every run beside its run file.
+    """Write the config of every run beside its run file, and for all of them what the sweep calls their choices.
 
     Raises
     ------
@@ -34,6 +35,7 @@ def write_configs(sweep: Sweep) -> None:
                 partial = place.with_name(f".{place.name}.{socket.gethostname()}-{os.getpid()}")
                 partial.write_text(text, encoding="utf-8")
                 partial.replace(place)
+        choices.write(sweep.folder, {run.stem: dict(run.told) for run in sweep.runs})
     except OSError as error:
         raise UserError(
             f"{sweep.folder}: cannot write there ({error.strerror}); choose another folder with -o"

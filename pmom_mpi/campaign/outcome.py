@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.filesize import decimal
 
+from pmom_mpi.analysis.deviation import mean_and_deviation
 from pmom_mpi.analysis.reached import judged, reached
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.summary import results, traffic
@@ -78,6 +79,8 @@ class Target:
 def table(groups: Sequence[Group], target: Target | None = None, shared: bool = False, against: bool = False) -> Table:
     """A row a group: last and best metrics, bits and seconds; mean and sample standard deviation over sound seeds.
 
+    A best value has a column where it is not the last one in every group.
+
     Parameters
     ----------
     groups : sequence of Group
@@ -89,20 +92,14 @@ def table(groups: Sequence[Group], target: Target | None = None, shared: bool = 
         Also how many times faster, and with how many times fewer bytes, a group was than the first; where a seed of
         either never got to the target, there is none, and how many did not is said instead.
     """
-    metrics = _told(groups)
-    heads = [
-        "setting",
-        "runs",
-        *(f"{name.replace('_', ' ')} {which}" for name in metrics for which in ("last", "best")),
-    ]
-    heads += ["sent", "seconds"]
+    values = _values(groups)
+    heads = ["setting", "runs", *values, "sent", "seconds"]
     heads += [f"{what} to {target.value:g}" for what in ("sent", "seconds")] if target else []
     heads += ["x fewer bytes", "x faster"] if against else []
     sizes = [_size(group, target) for group in groups]
     rows = []
-    for group, size in zip(groups, sizes, strict=True):
-        cells = [group.label, str(len(group.runs))]
-        cells += [_spread(group.values(name, which)) for name in metrics for which in ("last", "best")]
+    for place, (group, size) in enumerate(zip(groups, sizes, strict=True)):
+        cells = [group.label, str(len(group.runs)), *(column[place] for column in values.values())]
         cells += _costs(group, None, shared) + (_costs(group, target, shared) if target else [])
         if against:
             away = _never(group, target) or _never(groups[0], target)
@@ -130,6 +127,18 @@ def best(groups: Sequence[Group], metric: str) -> Group | None:
     if not sound:
         return None
     return (max if rises else min)(sound, key=lambda group: float(np.mean(group.values(metric, "last"))))
+
+
+def _values(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """A column a head: of every metric that is told the last values, and the best where some other one was better."""
+    columns = {}
+    for name in _told(groups):
+        words = name.replace("_", " ")
+        last, best = ([mean_and_deviation(group.values(name, which)) for group in groups] for which in ("last", "best"))
+        columns[f"{words} last"] = last
+        if best != last:
+            columns[f"{words} best"] = best
+    return columns
 
 
 def _told(groups: Sequence[Group]) -> list[str]:
@@ -168,7 +177,7 @@ def _costs(group: Group, target: Target | None, shared: bool) -> list[str]:
     if not found:
         return ["never" if target else "", "never" if target else ""]
     part = f" ({len(found)} of {len(group.sound)})" if len(found) < len(group.sound) else ""
-    seconds = _spread([entry[1] for entry in found]) if shared or not _is_shared(group) else "shared"
+    seconds = mean_and_deviation([entry[1] for entry in found]) if shared or not _is_shared(group) else "shared"
     return [decimal(int(_mean([entry[0] for entry in found]) / 8)) + part, seconds]
 
 
@@ -187,10 +196,3 @@ def _ratio(reference: float, value: float) -> str:
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    mean = f"{np.mean(values):.5g}"
-    return f"{mean} ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else mean

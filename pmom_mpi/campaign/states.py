@@ -14,6 +14,7 @@ import numpy as np
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.tables import Table
+from pmom_mpi.record import choices
 from pmom_mpi.record.address import Address
 from pmom_mpi.words.errors import UserError
 
@@ -94,7 +95,7 @@ class Folder:
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such folder")
         planned = (path.with_suffix(".h5") for path in self.folder.rglob("*.yaml") if NAMED.search(path.stem))
-        return [self._state(path) for path in sorted({*_run_files(self.folder), *planned})]
+        return [self._state(path) for path in choices.in_order(list({*_run_files(self.folder), *planned}))]
 
     def _state(self, path: Path) -> State:
         changed = path.stat().st_mtime_ns if path.exists() else 0

@@ -28,8 +28,6 @@ class Planned:
     ----------
     stem : str
         The name of its run file and config, without ending.
-    label : str
-        What varies, without the seed; empty where nothing else does.
     told : dict of str to object
         The choices that made it, by axis.
     raw : dict
@@ -38,7 +36,6 @@ class Planned:
     """
 
     stem: str
-    label: str
     told: Mapping[str, Any]
     raw: dict[str, Any]
     identity: str
@@ -86,6 +83,7 @@ def load(path: str | Path, output: str | Path | None = None) -> Sweep:
     Parameters
     ----------
     path : path
+        Or the name of a ready sweep.
     output : path, optional
         The folder of the run files, instead of the file's ``output``.
 
@@ -94,7 +92,7 @@ def load(path: str | Path, output: str | Path | None = None) -> Sweep:
     UserError
         One line with the file, the key, and what would be right.
     """
-    path = Path(path)
+    path = places.find(path)
     raw = configs.load(path)
     with blame(str(path)):
         _check_keys(raw)
@@ -113,6 +111,8 @@ def load(path: str | Path, output: str | Path | None = None) -> Sweep:
 
 
 def _check_keys(raw: Mapping[str, Any]) -> None:
+    if "base" not in raw and "problem" in raw:
+        raise UserError("a config of one run, which pmom run takes; a sweep file names it as its base")
     for key in raw:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, n=1)
@@ -196,5 +196,4 @@ def _planned(choices: Sequence[Choice], told: Mapping[str, Any], base: Mapping[s
     found = identity(raw, words or "base")
     stem = f"{words[:NAME_LENGTH] or raw['name']}-{found[:DIGITS]}"
     raw["output"] = str(folder / f"{stem}.h5").replace("{", "{{").replace("}", "}}")
-    label = "-".join(choice.label for choice in choices if "seed" not in choice.told)
-    return Planned(stem, label, {key: value for key, value in told.items() if key != "seed"}, raw, found)
+    return Planned(stem, {key: value for key, value in told.items() if key != "seed"}, raw, found)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.analysis import read
+from pmom_mpi.analysis.curves import curves
 from pmom_mpi.campaign import outcome
 from pmom_mpi.campaign.outcome import Group
 from pmom_mpi.campaign.sweep_file import Planned, Sweep
@@ -16,7 +17,7 @@ from pmom_mpi.words.errors import UserError
 
 
 def groups(sweep: Sweep) -> list[Group]:
-    """The runs whose files there are, by setting, in the order of the sweep file."""
+    """The runs whose files there are, by setting, in the order of the sweep file, named as in every other place."""
     settings: dict[str, list[Planned]] = {}  # by all choices: labels are shortened
     for run in sweep.runs:
         if sweep.file(run).exists():
@@ -25,8 +26,9 @@ def groups(sweep: Sweep) -> list[Group]:
     for runs in settings.values():
         loaded = tuple(run for run in map(read.load, map(sweep.file, runs)) if run.iterations)
         if loaded:
-            found.append(Group(runs[0].label or sweep.name, loaded, runs[0].told))
-    return found
+            found.append((loaded, runs[0].told))
+    labels = {run: curve.label for curve in curves([run for own, _ in found for run in own]) for run in curve.runs}
+    return [Group(labels[own[0]], own, told) for own, told in found]
 
 
 def name(sweep: Sweep, found: Sequence[Group], metric: str) -> list[str]:

@@ -7,11 +7,12 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pmom_mpi.cluster import terminal
 from pmom_mpi.cluster.cores import Cores, cores
 from pmom_mpi.cluster.environment import Allocation, allocation
-from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, Mpirun, find, with_path
+from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Mpirun, find, with_path
 from pmom_mpi.words.errors import UserError
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -35,10 +36,13 @@ class Command:
         The program and its arguments.
     variables : dict of str to str
         What is added to the environment.
+    told : str
+        What matters of it in words: launcher, ranks, binding.
     """
 
     words: tuple[str, ...]
     variables: Mapping[str, str]
+    told: str = ""
 
     def __str__(self) -> str:
         """As one would type it into a shell."""
@@ -110,7 +114,20 @@ def compose(
         variables |= {"I_MPI_PIN": "1" if fits else "0"} | ({"I_MPI_PIN_DOMAIN": str(threads)} if fits else {})
     else:
         flags = []
-    return Command((mpirun.path, "-n", str(ranks), *flags, *program), variables)
+    told = _told(mpirun, ranks, threads, fits, cores_there)
+    return Command((mpirun.path, "-n", str(ranks), *flags, *program), variables, told)
+
+
+def _told(mpirun: Mpirun, ranks: int, threads: int, bound: bool, cores_there: int) -> str:
+    """Launcher, ranks and binding in a line."""
+    many = "1 rank" if ranks == 1 else f"{ranks} ranks"
+    many += f" of {threads} threads" if threads > 1 else ""
+    own = f"{'bound' if ranks == 1 else 'each bound'} to {'a core' if threads == 1 else f'{threads} cores'} of its own"
+    here = "1 core" if cores_there == 1 else f"{cores_there} cores"
+    binding = own if bound else f"not bound ({here})"
+    if mpirun.vendor == UNKNOWN:
+        return f"{mpirun.path} -n {ranks}, an MPI that is not known here: no flags are set"
+    return f"{Path(mpirun.path).name} of {mpirun.vendor}: {many}, {binding}"
 
 
 def pmom(*arguments: str) -> list[str]:

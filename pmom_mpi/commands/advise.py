@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 
-from pmom_mpi.commands.options import config_argument, json_option, print_json, print_table, set_option
+from pmom_mpi.commands.options import (
+    config_argument,
+    folder_for,
+    json_option,
+    print_json,
+    print_table,
+    set_option,
+    write_text,
+)
 
 
 @click.command()
@@ -23,7 +33,7 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     Runs CONFIG for a few iterations with several step sizes, in this process, and looks at the exact f.
 
     \b
-    pmom advise configs/problems/ridge.yaml -o ridge-advised.yaml
+    pmom advise ridge -o ridge-advised.yaml
     """
     from pmom_mpi import config as configs
     from pmom_mpi.analysis.tables import Table
@@ -31,14 +41,20 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     from pmom_mpi.measure import advise as measuring
     from pmom_mpi.runtime.source import Source
 
-    found = measuring.advise(config, overrides, iterations)
     if output is not None:
-        source = Source.read(config, overrides)
-        key = measuring.step_key(source.config().step_size)
+        folder_for(output)
+    found = measuring.advise(config, overrides, iterations)
+    source = Source.read(config, overrides)
+    checked = source.config()
+    key = measuring.step_key(checked.step_size)
+    if output is not None:
         raw = configs.amend(source.raw, [f"{key}={found.step_size!r}"], None)
-        Path(output).write_text(configs.to_yaml(raw), encoding="utf-8")
+        write_text(output, configs.to_yaml(raw))
+    tried = _command(config, overrides, f"{key}={found.step_size:.4g}")
+    other = _other_beta(checked.momentum, found.beta)
+    untried = _command(config, overrides, f"{key}={found.step_size:.4g}", other) if other else None
     if as_json:
-        print_json(found)
+        print_json(asdict(found) | {"command": tried})
         return
     rows = tuple((f"{one.step_size:.4g}", str(one.iterations), f"{one.value:.6g}") for one in found.trials)
     betas = tuple(
@@ -50,8 +66,32 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     heads = ("beta", "step size", "floor", "floor of f - f*", "bound")
     print_table(on_terminal([
         Table("trials: f at the end, nan where it grew", ("step size", "iterations", "f"), rows),
-        Table("beta: half of its largest step size with a bound; the bound is of the mean of |grad f|^2", heads, betas),
+        Table("beta, and half of its largest step size with a bound on mean |grad f|^2", heads, betas),
         Table("operators alone: what they drop, and the floor promised", ("operator", "bits", "error", "floor"), kinds),
         *found.reasons,
         f"step_size: {found.step_size:.4g}",
     ]))  # fmt: skip
+    click.echo(f"\nto run what was tried:\n    {tried}")
+    if untried:
+        click.echo(f"the same with the beta that the bounds prefer, which was not tried:\n    {untried}")
+    if output is not None:
+        click.echo(f"written as a config:\n    {shlex.join(['pmom', 'run', output])}")
+
+
+def _command(config: str, overrides: Sequence[str], *proposed: str) -> str:
+    """`pmom run` with the user's own overrides, but for the keys that are proposed, and the proposal."""
+    keys = {entry.partition("=")[0] for entry in proposed}
+    kept = [entry for entry in overrides if entry.partition("=")[0].strip() not in keys]
+    words = ["pmom", "run", config]
+    for entry in [*kept, *proposed]:
+        words += ["-s", entry]
+    return shlex.join(words)
+
+
+def _other_beta(rule: object, beta: float) -> str | None:
+    """What sets the beta that is preferred, where the momentum is an average and has another one."""
+    from pmom_mpi.method.momentum import EMA, SGD
+
+    if isinstance(rule, EMA):
+        return f"momentum.beta={beta:g}" if beta != rule.beta else None
+    return f"momentum={{kind: ema, beta: {beta:g}}}" if isinstance(rule, SGD) and beta != 1 else None

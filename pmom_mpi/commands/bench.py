@@ -20,7 +20,7 @@ def bench() -> None:
     """Measure this machine."""
 
 
-@bench.command()
+@bench.command(short_help="time every operator, and say on which links it pays")
 @click.option(
     "--size", "sizes", type=click.IntRange(1024), multiple=True, help="d; repeatable.  [default: 669706, 11181642]"
 )

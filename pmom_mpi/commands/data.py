@@ -15,7 +15,7 @@ def data() -> None:
     """The data sets that a config can name."""
 
 
-@data.command("list")
+@data.command("list", short_help="the known data sets, and where they are")
 def data_list() -> None:
     """List the known data sets and where they are."""
     from pmom_mpi.data import library
@@ -23,7 +23,7 @@ def data_list() -> None:
     print_table(library.render())
 
 
-@data.command("get")
+@data.command("get", short_help="download one into the cache")
 @click.argument("name", shell_complete=completion.datasets)
 def data_get(name: str) -> None:
     """Download the data set NAME into the cache (PMOM_DATA_DIR), checksums verified."""
@@ -32,7 +32,7 @@ def data_get(name: str) -> None:
     click.echo(get_dataset(name))
 
 
-@data.command("import")
+@data.command("import", short_help="bring files of yours into the cache")
 @click.argument("name")
 @click.argument("path", type=click.Path())
 def data_import(name: str, path: str) -> None:

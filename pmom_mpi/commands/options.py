@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -10,12 +11,14 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem as Item
 
 from pmom_mpi.commands import completion
+from pmom_mpi.words.errors import UserError
 
 
 class ConfigName(click.Path):
@@ -37,7 +40,7 @@ set_option = click.option(
     help="Change a key of the config: -s seed=3 -s momentum.beta=1 -s bias.0.k=100. Repeatable.",
 )  # fmt: skip
 output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing run file.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 WIDTH = 140
 """Of tables where there is no terminal."""
@@ -71,6 +74,26 @@ def print_table(table: Any) -> None:
 
     console = Console() if _on_terminal() else Console(width=_columns() or WIDTH, force_terminal=False)
     console.print(fitted(table), soft_wrap=False)
+
+
+def folder_for(output: str) -> Path:
+    """Where a file is to be written, its folder made: asked for before anything takes time. Raises `UserError`."""
+    path = Path(output)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
+    except OSError as error:
+        raise UserError(f"-o {output}: cannot write there: {error.strerror}") from None
+    return path
+
+
+def write_text(output: str, text: str) -> None:
+    """Write what -o asks for; raises `UserError`."""
+    try:
+        folder_for(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"-o {output}: cannot write there: {error.strerror}") from None
 
 
 def print_lines(lines: Iterable[str], err: bool = False) -> None:

@@ -31,7 +31,7 @@ def listed_numbers(option: str, text: str, kind: Callable[[str], Number]) -> lis
     return list(dict.fromkeys(found))
 
 
-@click.command()
+@click.command(short_help="run and draw the figures of the paper")
 @click.option(
     "--figure", "figures", multiple=True, default=("*",), help="Its name or a pattern. Repeatable.  [default: all]"
 )

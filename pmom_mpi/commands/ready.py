@@ -24,6 +24,17 @@ TEMPLATES = {
 """What `pmom init` can begin with: the ready config that is copied, and what it is for."""
 
 
+GROUPS = {
+    "configs": "to begin with",
+    "paper": "the paper's experiments; pmom data get mnist, or fashion-mnist, first",
+    "problems": "other problems",
+    "compare": "compressors side by side",
+    "examples": "your own problem, model and operators: the code lies beside",
+    "sweeps": "many runs from one file: pmom sweep NAME",
+}
+"""The folders of ready configs in the order in which one may want them, and what they are for."""
+
+
 @click.command()
 def configs() -> None:
     """List the ready configs: names that every command takes instead of a file.
@@ -32,15 +43,18 @@ def configs() -> None:
     pmom run quickstart
     pmom validate mnist-top10 -s seed=1
     """
-    from rich.table import Table
-
+    from pmom_mpi.analysis.tables import Table
+    from pmom_mpi.commands.tables import on_terminal
     from pmom_mpi.config import places
 
-    table = Table("name", "where", "what it is", title="pmom run NAME; pmom init NAME writes it into this folder",
-                  title_justify="left")  # fmt: skip
-    for name, path in places.ready().items():
-        table.add_row(name, path.parent.name, places.headline(path))
-    print_table(table)
+    known = places.ready() | places.sweeps()
+    wide = max(map(len, known))
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, path in sorted(known.items(), key=lambda entry: (entry[0] != "quickstart", entry[0])):
+        found.setdefault(path.parent.name, []).append((f"{name:{wide}}", places.headline(path)))
+    order = sorted(found, key=lambda folder: [*GROUPS, folder].index(folder))
+    print_table(on_terminal(Table(GROUPS.get(folder, folder), (), tuple(found[folder])) for folder in order))
+    print_lines(["", "run one: pmom run quickstart; copy one into this folder, to change it: pmom init quickstart"])
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Item]:

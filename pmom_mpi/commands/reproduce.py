@@ -38,7 +38,7 @@ def _with_options(command: Command) -> Command:
     return command
 
 
-@reproduce.command()
+@reproduce.command(short_help="an MLP on MNIST, whose curves are published")
 @_with_options
 def mnist(
     settings: tuple[str, ...], seeds: str, iterations: int | None, output: str, picture: str | None, ranks: int | None
@@ -52,7 +52,7 @@ def mnist(
     _reproduce("mnist", settings, seeds, iterations, output, picture, ranks)
 
 
-@reproduce.command()
+@reproduce.command(short_help="ResNet-18 on Fashion-MNIST (needs PyTorch)")
 @_with_options
 def fashion(
     settings: tuple[str, ...], seeds: str, iterations: int | None, output: str, picture: str | None, ranks: int | None

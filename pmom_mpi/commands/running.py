@@ -35,7 +35,9 @@ def run(
     config: str, overrides: tuple[str, ...], output: str | None, overwrite: bool, resume: bool,
     check_determinism: bool, payoff: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Run the experiment CONFIG (YAML); under mpirun rank 0 is the server, the others are workers.
+    """Run the experiment CONFIG, a YAML file or a ready config's name.
+
+    Under mpirun rank 0 is the server, the others are workers; alone one process does it all, with the same bits.
 
     Exit status: 0 finished, 2 bad input, 3 diverged, 4 a deadline passed, 128 + signal when interrupted, 1 anything
     else.
@@ -57,7 +59,7 @@ def run(
     if result.x is not None and result.status != "failed" and (payoff or not quiet):
         found = read.load(result.path)
         if found.iterations and (payoff or paying.wasteful(paying.payoff(found))):
-            click.echo(paying.sentence(paying.payoff(found)), err=True)
+            click.echo((paying.sentence if payoff else paying.short)(paying.payoff(found)), err=True)
     sys.exit(result.exit_code)
 
 
@@ -65,16 +67,18 @@ def run(
 @click.option("-n", "--ranks", type=click.IntRange(1), required=True, help="MPI ranks: one server and the workers.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="BLAS threads a rank.")
 @click.option("--fault-tolerant", is_flag=True, help="Go on when a worker dies (Open MPI with ULFM).")
-@click.option("--dry-run", is_flag=True, help="Print the command, do not run it.")
+@click.option("--dry-run", is_flag=True, help="Print the whole command, do not run it.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the whole command, and run it.")
 @config_argument
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def launch(
-    ranks: int, threads: int, fault_tolerant: bool, dry_run: bool, config: str, arguments: tuple[str, ...]
-) -> None:
+    ranks: int, threads: int, fault_tolerant: bool, dry_run: bool, verbose: bool, config: str,
+    arguments: tuple[str, ...],
+) -> None:  # fmt: skip
     """Start `pmom run CONFIG` on -n ranks of this machine or allocation, with mpirun's flags chosen for you.
 
     Finds the mpirun that belongs to this Python's MPI (Open MPI, MPICH, Intel MPI; PMOM_MPIRUN overrides), sets
-    threads, binding, oversubscription and root flags, and prints the command. ARGUMENTS go to `pmom run`.
+    threads, binding, oversubscription and root flags, and says which. ARGUMENTS go to `pmom run`.
 
     \b
     pmom launch -n 3 quickstart --overwrite
@@ -91,7 +95,7 @@ def launch(
     if dry_run:
         click.echo(str(command))
     else:
-        click.echo(_folded(str(command)), err=True)
+        click.echo(_folded(str(command)) if verbose else f"{command.told}; -v prints the command", err=True)
         launching.execute(command)
 
 

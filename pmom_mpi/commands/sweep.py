@@ -37,7 +37,7 @@ def sweep(
     file: str, dry_run: bool, at_once: int | None, ranks: int, output: str | None, keep_going: bool,
     retry_failed: bool, wait: bool, best: str | None, target: str | None, shared_seconds: bool,
 ) -> None:  # fmt: skip
-    """Run all that SWEEP (YAML) means, and print what came of it.
+    """Run all that SWEEP (YAML, or a ready one's name) means, and print what came of it.
 
     Complete runs are skipped and interrupted ones go on, so a sweep that was stopped is started again in the same way.
     Exit status: 0 when all runs are complete, 1 when some failed or are missing, 128 + signal when interrupted.
@@ -45,7 +45,7 @@ def sweep(
     \b
     pmom sweep tune.yaml --dry-run
     pmom sweep tune.yaml -j 2 --best test_accuracy
-    pmom sweep configs/sweeps/paper-mnist.yaml -n 3 --target test_accuracy=0.95
+    pmom sweep paper-mnist -n 3 --target test_accuracy=0.95
     """
     from pmom_mpi.campaign import outcome, sweep_file
     from pmom_mpi.campaign.pool import Options

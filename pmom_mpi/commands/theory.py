@@ -18,10 +18,10 @@ from pmom_mpi.words.errors import UserError
 @click.option("--mu", type=click.FloatRange(0, min_open=True), help="--tight: of the PL inequality, or convexity.")
 @click.option("--beta", type=click.FloatRange(0, 1, min_open=True), help="--tight: of the momentum.")
 @click.option("--step-size", type=click.FloatRange(0, min_open=True), help="--tight: gamma.")
-@click.option("-B", "b", type=click.FloatRange(0), help="--tight: |eta|^2 <= B |grad f|^2 + C.")
-@click.option("-C", "c", type=click.FloatRange(0), help="--tight.")
+@click.option("-B", "b", type=click.FloatRange(0), help="--tight: B of the bias, |eta|^2 <= B |grad f|^2 + C.")
+@click.option("-C", "c", type=click.FloatRange(0), help="--tight: C of the bias.")
 @click.option("--gap", type=click.FloatRange(0, min_open=True), help="--tight: f(x^0) - f*; without FILE 1.")
-@click.option("-K", "--iterations", type=click.IntRange(1, 30), default=5, show_default=True, help="--tight.")
+@click.option("-K", "--iterations", type=click.IntRange(1, 30), default=5, show_default=True, help="--tight: steps.")
 @click.option("--best", is_flag=True, help="--tight: also seek the beta and the gamma with the least worst case.")
 def theory(
     file: str | None, output: str | None, smoothness: float | None, tight: bool, mu: float | None, beta: float | None,
@@ -33,7 +33,7 @@ def theory(
     itself (docs/tight.md) beside the bounds, for FILE's constants and what options change of them; needs the extra pep.
 
     \b
-    pmom run configs/problems/ridge.yaml -s diagnostics.every=1
+    pmom run ridge -s diagnostics.every=1
     pmom theory results/ridge-0.h5 -o ridge.png
     pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 --mu 0.1 -K 8
     """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
+
+from pmom_mpi.commands.options import write_text
 
 
 @click.command()
@@ -22,13 +23,9 @@ def trace(file: str, output: str) -> None:
     """
     from pmom_mpi.analysis import read
     from pmom_mpi.analysis.trace import chrome
-    from pmom_mpi.words.errors import UserError
 
     found = chrome(read.load(file))
-    try:
-        Path(output).write_text(json.dumps(found), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"-o {output}: cannot write the trace: {error.strerror}") from None
+    write_text(output, json.dumps(found))
     count = sum(event["ph"] == "X" for event in found["traceEvents"])
     accuracy = found["otherData"]["clocks_agree_within_seconds"]
     click.echo(f"{output}: {count} intervals" + (f"; clocks agree within {accuracy:.1g} s" if accuracy else ""))

@@ -9,7 +9,7 @@ from pmom_mpi.config.checked import Config, from_raw
 from pmom_mpi.config.overrides import amend
 from pmom_mpi.config.own import own_code
 from pmom_mpi.config.sections import Evaluate, Record, Wire
-from pmom_mpi.config.text import load, parse, to_yaml
+from pmom_mpi.config.text import in_a_line, load, parse, to_yaml
 
 __all__ = [
     "Config",
@@ -19,6 +19,7 @@ __all__ = [
     "allow_modules",
     "amend",
     "from_raw",
+    "in_a_line",
     "load",
     "own_code",
     "parse",

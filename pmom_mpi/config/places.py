@@ -43,9 +43,9 @@ def sweeps() -> dict[str, Path]:
 
 
 def find(config: str | Path) -> Path:
-    """The file that is meant: a path as it is, else ``NAME.yaml`` in the working directory, else a ready config.
+    """The file that is meant: a path as it is, else ``NAME.yaml`` in this folder, else a ready config or sweep.
 
-    A ready config goes by its name, ``quickstart``, by its place, ``paper/mnist-top10``, or by its path in a checkout.
+    A ready one goes by its name, ``quickstart``, by its place, ``paper/mnist-top10``, or by its path in a checkout.
 
     Raises
     ------
@@ -64,12 +64,13 @@ def find(config: str | Path) -> Path:
         local = path.with_name(f"{path.name}.yaml")
         if os.path.exists(local):
             return local
-    for candidate in ready().values():
+    known = ready() | sweeps()
+    for candidate in known.values():
         if _is_called(candidate, path):
             return candidate
     if path.suffix or path.is_absolute():
         return path  # reading it says what is wrong
-    near = difflib.get_close_matches(path.name, ready(), n=1)
+    near = difflib.get_close_matches(path.name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise UserError(f"{config}: neither a file nor a ready config; {hint}'pmom configs' lists the ready ones")
 

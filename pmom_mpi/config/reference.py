@@ -15,6 +15,7 @@ import pydantic
 import yaml
 
 from pmom_mpi.config import places
+from pmom_mpi.config.text import in_a_line
 from pmom_mpi.data.spec import PARTITIONS
 from pmom_mpi.words import registry
 
@@ -196,7 +197,7 @@ def _range(schema: dict[str, Any]) -> str:
 
 def _default(field: dataclasses.Field[Any]) -> str:
     factory = field.default_factory
-    return _yaml(_data(field.default if factory is dataclasses.MISSING else factory()))
+    return in_a_line(_data(field.default if factory is dataclasses.MISSING else factory()))
 
 
 def _data(value: Any) -> Any:
@@ -245,11 +246,6 @@ def _mappings(raw: Any, section: str) -> Iterator[dict[str, Any]]:
     yield from (item for item in (raw if isinstance(raw, list) else [raw]) if isinstance(item, dict))
 
 
-def _yaml(value: Any) -> str:
-    """A value on one line, as YAML."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).removesuffix("...\n").strip()
-
-
 def line(item: Key) -> str:
     """A key's example as a config writes it."""
-    return f"{item.name}: {_yaml(item.example)}"
+    return f"{item.name}: {in_a_line(item.example)}"

@@ -180,3 +180,15 @@ _resolve(_Reader, keep=False)
 _resolve(_Writer, keep=True)
 _Reader.add_constructor(INT_TAG, _Reader.number)
 _Reader.add_constructor(FLOAT_TAG, _Reader.number)
+
+
+def in_a_line(value: Any) -> str:
+    """A value as a config may have it behind a key, in one line.
+
+    Examples
+    --------
+    >>> in_a_line([{"kind": "top_k", "k": 3}]), in_a_line("sgd"), in_a_line(1e-5)
+    ('[{kind: top_k, k: 3}]', 'sgd', '1.0e-05')
+    """
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False, allow_unicode=True)
+    return text.removesuffix("...\n").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -10,6 +11,7 @@ from pathlib import Path
 import h5py
 
 from pmom_mpi import __version__
+from pmom_mpi.record import choices
 from pmom_mpi.record.address import Address
 from pmom_mpi.record.reading import MARK, RUNS, opened
 from pmom_mpi.record.repair import is_held
@@ -17,6 +19,8 @@ from pmom_mpi.words.errors import UserError
 
 HEAD_BYTES = 512
 """Of the packed file, before what HDF5 writes: a line of text that says what it is (HDF5 calls it the user block)."""
+CHOICES = "choices"
+"""An attribute of a packed run of a sweep: its choices as JSON, which elsewhere lie beside it."""
 
 
 def pack(runs: Mapping[str, Path], output: str | Path, overwrite: bool = False) -> None:
@@ -71,6 +75,8 @@ def _copy(path: Path, group: h5py.Group) -> None:
             file.attrs["format_version"]  # what is no run file has none
             for name, value in file.attrs.items():
                 group.attrs[name] = value
+            if told := choices.of(path):
+                group.attrs[CHOICES] = json.dumps(told)
             for name in file:
                 if file.get(name, getclass=True) is h5py.Group:  # not the root's links to what lies in them
                     file.copy(name, group)

@@ -208,6 +208,7 @@ def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
     """
     setting = ready(config, overrides)
     checked, dimension = setting.config, setting.problem.layout.dimension
+    written = {"momentum": "sgd", "bias": "none"} | {key: part for key, part in setting.source.raw.items() if part}
     setting.problem.initial_point()
     with blame(setting.source.name):
         setting.downlink()
@@ -216,8 +217,7 @@ def validate(config: Raw, overrides: Iterable[str] = ()) -> list[str]:
     lines = [
         f"{setting.source.name}: valid",
         f"{checked.iterations} iterations on {checked.nodes} nodes, d = {dimension:,} ({checked.dtype})",
-        f"bias: {' -> '.join(map(str, checked.bias)) or 'none'}",
-        f"momentum: {checked.momentum}",
+        *(f"{key}: {configs.in_a_line(written[key])}" for key in ("momentum", "bias", "downlink") if key in written),
         f"run file: {checked.output}" + (" (exists: run needs --overwrite)" if os.path.exists(checked.output) else ""),
     ]
     if checked.data is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pmom_mpi import config as configs
 from pmom_mpi.config import Config, places
+from pmom_mpi.words.errors import UserError
 
 Raw = str | Path | Mapping[str, Any]
 
@@ -37,7 +38,10 @@ class Source:
             return cls(configs.amend(config, overrides, output), "config", [str(Path.cwd())])
         path = places.find(config)
         folder = path.resolve().parent
-        raw = configs.amend(configs.load(path), overrides, output)
+        written = configs.load(path)
+        if "base" in written:
+            raise UserError(f"{config}: a sweep file, which means many runs: pmom sweep, or pmom submit, takes it")
+        raw = configs.amend(written, overrides, output)
         return cls(raw, str(config), [str(Path.cwd()), str(folder)])
 
     def config(self) -> Config:

@@ -20,6 +20,7 @@ from pmom_mpi.analysis.thin import thinned
 from pmom_mpi.campaign import sweep_file
 from pmom_mpi.campaign.opening import open_runs
 from pmom_mpi.cli import main
+from pmom_mpi.record import choices
 
 BASE = {
     "name": "drawn", "iterations": 6, "step_size": 0.3, "momentum": {"kind": "ema", "beta": 0.5},
@@ -146,6 +147,17 @@ def test_variants_come_in_the_order_of_the_sweep_file(tmp_path):
         pmom_mpi.run(planned.raw)
     found = [curve.label for curve in curves(open_runs(path).runs)]
     assert found == ["plain, beta = 1.0", "plain, beta = 0.5", "aimed, beta = 1.0", "aimed, beta = 0.5"]
+
+
+def test_two_sweeps_that_use_one_name_are_told_apart_by_their_folders(tmp_path):
+    for place, size in (("first", 0.1), ("second", 0.2)):
+        for method, bias in (("plain", []), ("aimed", [{"kind": "top_k", "k": 9}])):
+            raw = BASE | {"iterations": 1, "step_size": size, "bias": bias}
+            pmom_mpi.run(raw, output=tmp_path / place / f"{method}.h5")
+        choices.write(tmp_path / place, {method: {"method": method} for method in ("plain", "aimed")})
+    named = ["first: plain", "first: aimed", "second: plain", "second: aimed"]
+    assert [curve.label for curve in curves(open_runs(tmp_path).runs)] == named
+    assert [curve.label for curve in curves(open_runs(tmp_path / "second").runs)] == ["plain", "aimed"]
 
 
 @given(

@@ -17,7 +17,11 @@ import yaml
 
 import pmom_mpi
 from pmom_mpi.analysis import read
+from pmom_mpi.campaign import compare
 from pmom_mpi.campaign.identity import complete
+from pmom_mpi.campaign.opening import open_runs
+from pmom_mpi.record import choices, pack
+from pmom_mpi.words.errors import UserError
 
 ROOT = Path(pmom_mpi.__file__).parents[1]
 MODULE = """
@@ -98,7 +102,7 @@ def test_a_sweep_runs_skips_and_sums_up(folder):
     files = read.run_files([folder / "out"])
     runs = list(map(read.load, files))
     assert len(runs) == 8 and all(complete(run) and run.facts["ranks"] == 1 for run in runs)
-    assert "dense-step_size0.5" in said and " ± " in said and "8 of 8 done" in said and "shared" in said
+    assert "dense, step_size = 0.5" in said and " ± " in said and "8 of 8 done" in said and "shared" in said
     assert said.count("best test_accuracy: ") == 2
     best = yaml.safe_load((folder / "out" / "best-top1.yaml").read_text())
     means = {}
@@ -107,9 +111,20 @@ def test_a_sweep_runs_skips_and_sums_up(folder):
             means.setdefault(found.config["step_size"], []).append(found.metrics["test_accuracy"][-1])
     assert best["step_size"] == max(means, key=lambda size: sum(means[size])) and best["bias"][1]["k"] == 6
 
+    named = [f"{method}, step_size = {size}" for method in ("dense", "top1") for size in (0.1, 0.5)]
+    pack.pack({path.stem: path for path in files}, folder / "all.h5")
+    for place in ("out", "all.h5"):  # in the sweep's words and order, which the folder and a packed file know
+        found = open_runs(folder / place)
+        assert [group.label for group in compare.groups(found.runs)] == named
+        assert found.axes == {"method": ["dense", "top1"], "step_size": [0.1, 0.5], "seed": [0, 1]}
+    assert [line.split("  ")[0].strip() for line in said.splitlines() if ", step_size = " in line][:4] == named
+
     changed = {path: path.stat().st_mtime_ns for path in files}
+    (folder / "out" / choices.NAME).write_text("{")
+    with pytest.raises(UserError, match="choices.json: not what pmom sweep writes"):
+        open_runs(folder / "out")
     code, said = run(folder)
-    assert code == 0 and "8 of 8 done (8 before)" in said
+    assert code == 0 and "8 of 8 done (8 before)" in said and len(open_runs(folder / "out").axes) == 3
     assert changed == {path: path.stat().st_mtime_ns for path in files}
 
 

@@ -45,7 +45,6 @@ def test_axes_multiply_and_names_say_what_varies(load, tmp_path):
     assert (last.raw["step_size"], last.raw["momentum"], last.raw["seed"]) == (1e-5, "sgd", 1)
     assert (last.raw["data"]["nodes"], last.raw["gradient"]) == (6, {"batch": "full"})
     assert last.stem == f"sign-nodes6-full-step_size1e-05-sgd-seed1-{last.identity[:8]}"
-    assert last.label == "sign-nodes6-full-step_size1e-05-sgd"
     assert last.raw["output"] == str(tmp_path / "out" / f"{last.stem}.h5") == str(sweep.file(last))
     assert len({run.stem for run in sweep.runs}) == len({run.identity for run in sweep.runs}) == len(sweep.runs)
     assert (sweep.name, sweep.variants) == ("tune", ("method",))

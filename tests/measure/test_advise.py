@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -11,10 +13,14 @@ from click.testing import CliRunner
 
 from pmom_mpi.analysis import read
 from pmom_mpi.cli import main
+from pmom_mpi.commands import running
+from pmom_mpi.commands.advise import _command, _other_beta
 from pmom_mpi.measure import choices, constants
 from pmom_mpi.measure.advise import advise
+from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
 from pmom_mpi.runtime.experiment import run
 from pmom_mpi.runtime.setting import ready
+from pmom_mpi.runtime.source import Source
 from pmom_mpi.theory.bias import Affine
 from pmom_mpi.words.errors import UserError
 
@@ -63,7 +69,27 @@ def test_the_command(tmp_path):
     assert yaml.safe_load((tmp_path / "c.yaml").read_text())["step_size"] == found["step_size"]
     assert found["admissible"] > 0 and len(found["reasons"]) == 5
     assert {one["iterations"] for one in found["trials"]} == {10}
-    assert "step_size:" in CliRunner().invoke(main, line[:-1], catch_exceptions=False).output
+    said = CliRunner().invoke(main, line[:-1], catch_exceptions=False).output
+    assert "step_size:" in said and f"\n    {found['command']}\n" in said
+    for command in [found["command"], *re.findall(r"^ +(pmom run ridge .*momentum.*)$", said, re.M)]:
+        given = running.run.make_context("run", shlex.split(command.removeprefix("pmom run "))).params
+        tried = Source.read(given["config"], given["overrides"]).config()
+        assert tried.step_size.value == float(f"{found['step_size']:.4g}") and tried.iterations == 20
+    assert said.endswith(f"pmom run {line[line.index('-o') + 1]}\n")
+
+
+def test_a_proposal_replaces_what_the_user_set_and_only_that():
+    assert _command("a b.yaml", ["seed=3", "step_size=1"], "step_size=0.5", "momentum.beta=1") == (
+        "pmom run 'a b.yaml' -s seed=3 -s step_size=0.5 -s momentum.beta=1"
+    )
+    assert _other_beta(EMA(0.1), 1.0) == "momentum.beta=1" and _other_beta(EMA(0.1), 0.1) is None
+    assert _other_beta(SGD(), 0.1) == "momentum={kind: ema, beta: 0.1}" and _other_beta(HeavyBall(0.9), 0.1) is None
+
+
+def test_where_the_config_cannot_go_is_said_before_the_trials(tmp_path):
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(main, ["advise", "cartpole", "-o", str(tmp_path / "file" / "c.yaml")])
+    assert done.exit_code == 2 and "cannot write there" in done.output
 
 
 def test_a_small_beta_is_for_noise_and_many_iterations():
