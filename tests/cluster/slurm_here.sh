@@ -130,17 +130,26 @@ PartitionName=gone Nodes=$host State=UP PriorityTier=1 PreemptMode=CANCEL GraceT
 CONF
 }
 
+# Daemons, by their pid files.
+end() {
+    local pid pids=""
+    for daemon in "$@"; do
+        if [ -e "$place/$daemon.pid" ]; then
+            pids="$pids $(cat "$place/$daemon.pid")"
+        fi
+    done
+    for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+    for pid in $pids; do
+        for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done
+    done
+}
+
 stop() {
     if [ -e "$place/slurmctld.pid" ]; then
         timeout 5 scancel --user=root 2>/dev/null && sleep 1 || true
     fi
-    for daemon in slurmd slurmctld slurmdbd mariadbd; do
-        if [ -e "$place/$daemon.pid" ]; then
-            pid=$(cat "$place/$daemon.pid")
-            kill "$pid" 2>/dev/null || true
-            for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done
-        fi
-    done
+    end slurmd slurmctld
+    end slurmdbd mariadbd
     if [ -e "$place/munged" ]; then
         kill "$(cat /run/munge/munged.pid)" 2>/dev/null || true
     fi

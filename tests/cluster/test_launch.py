@@ -75,7 +75,7 @@ def test_open_mpi_gives_every_rank_cores_of_its_own_on_hosts_that_it_simulates(t
         [made.words[0], *hosts, *made.words[1:]], capture_output=True, text=True, timeout=60,
         env=with_path(mpirun.path) | dict(made.variables) | {"HWLOC_SYNTHETIC": "package:1 core:8 pu:1"},
     )  # fmt: skip
-    found = re.findall(r"Node (\w+) bound to package\[0\]\[hwt:L?(\d+)-?(\d*)\]", done.stdout)
+    found = re.findall(r"Node (\w+) bound to package\[0\]\[(?:hwt|core):L?(\d+)-?(\d*)\]", done.stdout)
     assert len(found) == ranks, done.stdout + done.stderr
     own = [(host, core) for host, low, high in found for core in range(int(low), int(high or low) + 1)]
     assert len(own) == len(set(own)) == ranks * threads
