@@ -21,7 +21,7 @@ from pmom_mpi.campaign import slurm as commands
 from pmom_mpi.cli import main
 from pmom_mpi.cluster.cores import cores
 from pmom_mpi.cluster.mpirun import OPEN_MPI, find
-from pmom_mpi.doctor import batch
+from pmom_mpi.data.library import cache_directory
 
 pytestmark = pytest.mark.usefixtures("slurm")
 
@@ -291,11 +291,15 @@ def test_ranks_with_threads_are_bound_to_the_cpus_of_their_task(folder):
     assert len(first) == len(second) == threads and not first & second
 
 
-def test_doctor_names_the_mode_of_preemption(folder):
-    row = batch.preemption()[0]
-    assert (
-        row.state == "note"
-        and "PreemptMode is REQUEUE; of partitions: " in row.finding
-        and "gone CANCEL" in row.finding
-    )
-    assert "--chain" in row.remedy
+def test_doctor_in_a_job_names_preemption_fabric_data_and_what_srun_can_do(folder):
+    job = sbatch("--ntasks=2", "--cpus-per-task=2", "--output=doctor.log", "--wrap=pmom doctor . --json > doctor.json")
+    ended(job)  # its status says whether anything is bad, and this machine may lack something
+    rows = {row["what"]: row for row in json.loads((folder / "doctor.json").read_text())}
+    assert rows["batch system"]["finding"] == "Slurm grants 2 rank(s) on 1 host(s), 4 CPU(s)"
+    assert rows["preemption"]["finding"].startswith("Slurm's PreemptMode is REQUEUE; of partitions: ")
+    assert "gone CANCEL" in rows["preemption"]["finding"] and "--chain" in rows["preemption"]["remedy"]
+    assert "every rank sees 2 ranks" in rows["a job of 2 ranks"]["finding"]
+    if find().vendor == OPEN_MPI:
+        assert rows["MPI's fabric"]["finding"] in ("ob1, over sm", "ob1, over vader", "ucx")
+    assert rows["data on the hosts"]["finding"].endswith(f" in {cache_directory()}, on 1 host(s)")
+    assert "cannot start jobs here" in rows["srun"]["finding"] or rows["srun"]["state"] == "good"
