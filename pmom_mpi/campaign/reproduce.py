@@ -91,8 +91,10 @@ class Wanted:
                     "it, or choose another folder with -o"
                 )
             raw["iterations"] = max(self.iterations, run.planned)  # a run cannot be made shorter than it was begun
-        told = {"setting": setting}
-        return Planned(path.stem, setting, told, raw, identity(raw), raw["iterations"])
+        return Planned(
+            stem=path.stem, label=setting, told={"setting": setting}, raw=raw, identity=identity(raw),
+            iterations=raw["iterations"],
+        )  # fmt: skip
 
     def comparisons(self) -> list[Comparison]:
         """Of the runs that have got all iterations, over these."""
