@@ -14,6 +14,8 @@ import numpy as np
 from pmom_mpi.words.errors import UserError
 
 SEEDS = 5
+CHECKPOINT_SECONDS = 60
+"""Between what is saved of a run, so that it goes on where it was stopped."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def config(setting: str, seed: int, iterations: int, output: str, what: str = "m
         "gradient": {"batch": "full"},
         "bias": [stage],
         "evaluate": {"every": 1},
+        "checkpoint": {"seconds": CHECKPOINT_SECONDS},
         "on_divergence": "continue",
         "output": output,
     }

@@ -6,10 +6,10 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pmom_mpi import config as configs
-from pmom_mpi.analysis.read import Run
+from pmom_mpi.config import Config
 
 IMMATERIAL = ("name", "output", "record", "checkpoint")
 """Keys of a config that change no number of a run."""
@@ -43,7 +43,11 @@ def identity(raw: Mapping[str, Any], source: str = "config") -> str:
     >>> identity(raw) == identity(raw | {"seed": 1})
     False
     """
-    config = configs.from_raw(raw, source)
+    return of_config(configs.from_raw(raw, source))
+
+
+def of_config(config: Config) -> str:
+    """The `identity` of a config that has been checked."""
     material = {
         field.name: plain(value)
         for field in dataclasses.fields(config)
@@ -76,18 +80,24 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
     return field.default is not dataclasses.MISSING and plain(value) == plain(field.default)
 
 
-def complete(run: Run, iterations: int | None = None) -> bool:
+class Standing(Protocol):
+    """A run as far as it is: a `Run`, or less of one."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def planned(self) -> int: ...
+
+
+def complete(run: Standing) -> bool:
     """Whether nothing is left to do for a run.
 
     It is finished, or diverged, with all its iterations; a run that is told to stop when it diverges has had them then.
-
-    Parameters
-    ----------
-    run : Run
-    iterations : int, optional
-        How many are wanted, instead of as many as its config asks for.
     """
     if run.status == "diverged" and run.config.get("on_divergence", "stop") == "stop":
         return True
-    wanted = run.planned if iterations is None else iterations
-    return run.status in ("finished", "diverged") and run.iterations >= wanted
+    return run.status in ("finished", "diverged") and run.iterations >= run.planned

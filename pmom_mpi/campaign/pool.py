@@ -13,10 +13,8 @@ from types import FrameType
 from typing import IO, Protocol
 
 from pmom_mpi import config as configs
-from pmom_mpi.analysis import read
 from pmom_mpi.campaign import folder, states
-from pmom_mpi.campaign.identity import complete
-from pmom_mpi.campaign.states import FAILED
+from pmom_mpi.campaign.states import FAILED, State
 from pmom_mpi.campaign.sweep_file import Planned, Sweep
 from pmom_mpi.cluster import launch
 from pmom_mpi.cluster.mpirun import with_path
@@ -174,7 +172,7 @@ class Pool:
         """Whether the run is complete, or has failed and is not to be tried again."""
         path = self.sweep.file(run)
         state = states.of_file(path)
-        if state.state in ("finished", "diverged") and complete(read.load(path)):
+        if self._is_complete(run, state):
             self.done.add(run.stem)
             self.skipped.add(run.stem)
             return True
@@ -184,6 +182,10 @@ class Pool:
             return True
         path.with_suffix(FAILED).unlink(missing_ok=True)
         return False
+
+    def _is_complete(self, run: Planned, state: State) -> bool:
+        """Whether a run has all iterations that are wanted, which may be more than it was begun with."""
+        return state.complete and state.planned >= run.iterations
 
     def _start(self, run: Planned, claim: IO[str]) -> subprocess.Popen[bytes]:
         """The run as a process in a group of its own, so that Ctrl-C reaches it through us only.
@@ -200,10 +202,9 @@ class Pool:
             command = launch.launch_command(self.options.ranks, program, alone=alone, fault_tolerant=survives)
             program, variables = list(command.words), command.variables
             environment = with_path(program[0])
-        modules = os.pathsep.join(map(str, self.sweep.modules))
-        inherited = os.environ.get("PYTHONPATH")
+        inherited = os.environ.get("PYTHONPATH", "")
         environment |= {**variables, AT_ONCE: str(self.options.at_once)}
-        environment["PYTHONPATH"] = os.pathsep.join([modules, inherited] if inherited else [modules])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [*map(str, self.sweep.modules), inherited]))
         with config.with_suffix(".log").open("ab") as log:
             return subprocess.Popen(
                 program, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -228,7 +229,7 @@ class Pool:
         run, code = child.run, child.process.returncode
         path = self.sweep.file(run)
         state = states.of_file(path)
-        if state.state in ("finished", "diverged") and complete(read.load(path)):
+        if self._is_complete(run, state):
             self.done.add(run.stem)
             return state.state
         if child.stopped:

@@ -1,20 +1,17 @@
-"""Runs the paper's published settings and says how far each is from its published curve."""
+"""The paper's published settings as runs, and how far each is from its published curve."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from pmom_mpi.analysis import published, read
 from pmom_mpi.campaign.identity import complete, identity
-from pmom_mpi.runtime import experiment
-from pmom_mpi.runtime.legs import Watcher
-from pmom_mpi.runtime.together import from_server
-from pmom_mpi.transport import connect
+from pmom_mpi.campaign.sweep_file import Planned, Sweep
+from pmom_mpi.record.checkpoint import generations
 from pmom_mpi.words.errors import UserError
 
 
@@ -29,50 +26,86 @@ class Comparison:
     deviation: dict[str, float]
 
 
-def reproduce(
-    settings: Sequence[str],
-    seeds: Sequence[int],
-    iterations: int,
-    folder: Path,
-    watcher: Watcher | None,
-    what: str = "mnist",
-) -> list[Comparison]:
-    """Run each setting and seed whose run file is not there yet; comparisons of all of them on rank 0, none elsewhere.
+@dataclass(frozen=True)
+class Wanted:
+    """Published runs that are wanted in a folder.
 
-    Every rank of an MPI job calls this alike. A run file with at least ``iterations`` rows is used as it is, so that a
-    long reproduction that was stopped goes on where it was; a run file of another config is refused with a `UserError`.
+    Attributes
+    ----------
+    keys : tuple of (str, int)
+        Settings and seeds.
+    iterations : int
+        Of each, at least.
+    folder : Path
+        Of the run files.
+    what : str
+        A key of `pmom_mpi.analysis.published.FIGURES`.
     """
-    if any(not 0 <= seed < published.SEEDS for seed in seeds):
-        raise UserError(f"--seeds: published seeds are 0 to {published.SEEDS - 1}, not {', '.join(map(str, seeds))}")
-    wanted = [(setting, seed) for setting in published.settings(settings, what) for seed in seeds]
-    prefix = "" if what == "mnist" else f"{what}-"
-    paths = {(setting, seed): folder / f"{prefix}{setting}-seed{seed}.h5" for setting, seed in wanted}
-    ranks = connect()
-    raws = {key: published.config(*key, iterations, str(paths[key]), what) for key in wanted}
-    missing = from_server(ranks, lambda: [key for key in wanted if not _there(paths[key], raws[key])])
-    ranks.close()
-    for key in missing:
-        result = experiment.run(raws[key], overwrite=True, watcher=watcher)
-        if result.exit_code:
-            raise SystemExit(result.exit_code)
-    return [_compare(what, *key, paths[key], iterations) for key in wanted] if ranks.serves else []
 
+    keys: tuple[tuple[str, int], ...]
+    iterations: int
+    folder: Path
+    what: str = "mnist"
 
-def _compare(what: str, setting: str, seed: int, path: Path, iterations: int) -> Comparison:
-    run = read.load(path)
-    metrics = {name: values[:iterations] for name, values in run.metrics.items()}
-    away = published.deviation(metrics, setting, seed, what)
-    return Comparison(what, setting, seed, replace(run, metrics=metrics), away)
+    @classmethod
+    def of(
+        cls, settings: Sequence[str], seeds: Sequence[int], iterations: int, folder: Path, what: str = "mnist"
+    ) -> Wanted:
+        """The settings that match any of the patterns, each with all seeds; raises `UserError` for what is unknown."""
+        if any(not 0 <= seed < published.SEEDS for seed in seeds):
+            raise UserError(
+                f"--seeds: published seeds are 0 to {published.SEEDS - 1}, not {', '.join(map(str, seeds))}"
+            )
+        found = published.settings(settings, what)
+        return cls(tuple((setting, seed) for setting in found for seed in seeds), iterations, folder, what)
 
+    def file(self, setting: str, seed: int) -> Path:
+        """Where a run's file is."""
+        return self.folder / f"{'' if self.what == 'mnist' else f'{self.what}-'}{setting}-seed{seed}.h5"
 
-def _there(path: Path, raw: Mapping[str, Any]) -> bool:
-    """Whether a file holds the whole run of a config, or of the same with more iterations."""
-    if not path.exists():
-        return False
-    run = read.load(path)
-    if identity({**run.config, "iterations": raw["iterations"]}, str(path)) != identity(raw):
-        raise UserError(f"{path}: a run of another config than the published one; choose another folder with -o")
-    return complete(run, raw["iterations"])
+    def missing(self) -> Sweep:
+        """The runs that have not got all iterations yet, as a sweep: `Pool` begins them or goes on with them.
+
+        Raises
+        ------
+        UserError
+            When a run file is of another config, or ended before these iterations and cannot be gone on with.
+        """
+        runs = tuple(run for run in (self._planned(*key) for key in self.keys) if run is not None)
+        return Sweep(Path(f"pmom reproduce {self.what}"), self.what, self.folder, (), (), runs, ())
+
+    def _planned(self, setting: str, seed: int) -> Planned | None:
+        path = self.file(setting, seed)
+        raw = published.config(setting, seed, self.iterations, str(path), self.what)
+        if path.exists():
+            run = read.load(path)
+            if identity({**run.config, "iterations": self.iterations}, str(path)) != identity(raw):
+                raise UserError(
+                    f"{path}: a run of another config than the published one; choose another folder with -o"
+                )
+            if run.iterations >= self.iterations:
+                return None
+            if complete(run) and (run.status == "diverged" or not generations(path)):
+                raise UserError(
+                    f"{path}: {run.status} after {run.iterations} iterations, with no checkpoint to go on from; remove "
+                    "it, or choose another folder with -o"
+                )
+            raw["iterations"] = max(self.iterations, run.planned)  # a run cannot be made shorter than it was begun
+        return Planned(
+            stem=path.stem, label=setting, told={"setting": setting}, raw=raw, identity=identity(raw),
+            iterations=raw["iterations"],
+        )  # fmt: skip
+
+    def comparisons(self) -> list[Comparison]:
+        """Of the runs that have got all iterations, over these."""
+        there = [key for key in self.keys if self.file(*key).exists()]
+        runs = {key: read.load(self.file(*key)) for key in there}
+        return [self._compare(*key, run) for key, run in runs.items() if run.iterations >= self.iterations]
+
+    def _compare(self, setting: str, seed: int, run: read.Run) -> Comparison:
+        metrics = {name: values[: self.iterations] for name, values in run.metrics.items()}
+        away = published.deviation(metrics, setting, seed, self.what)
+        return Comparison(self.what, setting, seed, replace(run, metrics=metrics), away)
 
 
 def table(comparisons: Sequence[Comparison]) -> Table:

@@ -151,7 +151,7 @@ def queued(known: Iterable[Job]) -> list[Queued]:
 def ended_badly(known: Iterable[Job]) -> list[Ended]:
     """Of the newest jobs of every script, and their arrays' parts, those that have ended otherwise than well.
 
-    From sacct; where a cluster keeps no accounts, what Slurm still remembers of jobs that have just ended.
+    From sacct; of jobs that it does not know, as where a cluster keeps no accounts, what Slurm still remembers.
     """
     newest = {job.script: job.id for job in known}
     if not newest:
@@ -159,11 +159,10 @@ def ended_badly(known: Iterable[Job]) -> list[Ended]:
     format = "JobID,State,ExitCode,Reason"
     said = _said(["sacct", "--noheader", "--parsable2", "--allocations", f"--format={format}",
                   f"--jobs={','.join(newest.values())}"])  # fmt: skip
-    if said is not None:
-        rows = [line.split("|") for line in said.splitlines()]
-        found = [Ended(job, state.split()[0], code, reason) for job, state, code, reason in rows]
-    else:
-        found = [ended for job in newest.values() for ended in _remembered(job)]
+    rows = [line.split("|") for line in (said or "").splitlines()]
+    found = [Ended(job, state.split()[0], code, reason) for job, state, code, reason in rows]
+    told = {ended.id.partition("_")[0] for ended in found}
+    found += [ended for job in newest.values() if job not in told for ended in _remembered(job)]
     return [ended for ended in found if ended.state not in WELL]
 
 

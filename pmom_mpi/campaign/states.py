@@ -5,18 +5,28 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
 from pmom_mpi.analysis import read
+from pmom_mpi.analysis.columns import reading
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.tables import Table
 from pmom_mpi.record import choices
+from pmom_mpi.campaign.identity import complete
 from pmom_mpi.record.address import Address
+from pmom_mpi.record.reading import opened
 from pmom_mpi.words.errors import UserError
+
+try:
+    from yaml import CSafeLoader as Loader
+except ImportError:  # a PyYAML without libyaml
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
 RATED = 20
 """Iterations that a rate is the mean of."""
@@ -27,6 +37,8 @@ FAILED = ".failed"
 
 
 OVER = ("finished", "diverged")
+ENDED = (*OVER, "interrupted", "failed")
+"""What a run file says of a run that has ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,8 @@ class State:
         Iterations a second, and seconds to go; NaN where not known.
     message : str
         Why it failed, or what else is to be said.
+    complete : bool
+        Whether nothing is left to do for it (`pmom_mpi.campaign.identity.complete`).
     """
 
     path: Path
@@ -55,6 +69,35 @@ class State:
     rate: float = math.nan
     left: float = math.nan
     message: str = ""
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What is told of a run that has ended, from the attributes of its file alone: there may be hundreds."""
+
+    path: Path
+    status: str
+    config: dict[str, Any]
+    iterations: int
+    attributes: Mapping[str, Any]
+
+    @property
+    def planned(self) -> int:
+        return int(float(self.config.get("iterations", 0)))
+
+    @classmethod
+    def read(cls, path: Path) -> _Ended | None:
+        """None of what has not ended, or is not understood in this short way."""
+        try:
+            with reading(path), opened(path) as file:
+                found = dict(file.attrs)
+                if found["format_version"] != read.FORMAT_VERSION or found["status"] not in ENDED:
+                    return None
+                config = yaml.load(found["config"], Loader=Loader)
+                return cls(path, str(found["status"]), config, int(found["iterations"]), found)
+        except UserError:
+            return None
 
 
 def of_file(path: Path) -> State:
@@ -63,19 +106,20 @@ def of_file(path: Path) -> State:
         failed = path.with_suffix(FAILED)
         return State(path, "failed", message=failed.read_text().strip()) if failed.exists() else State(path, "waiting")
     try:
-        return of_run(read.load(path))
+        return of_run(_Ended.read(path) or read.load(path))
     except UserError as error:
         return State(path, "unreadable", message=str(error).removeprefix(f"{path}: "))
 
 
-def of_run(run: Run) -> State:
+def of_run(run: Run | _Ended) -> State:
     """The state of a run that has a file."""
     failed = run.path.with_suffix(FAILED)
     if failed.exists() and run.status not in ("running", "finished", "diverged"):
         return State(run.path, "failed", run.iterations, run.planned, message=failed.read_text().strip())
     state = "killed" if run.status.startswith("killed") else run.status
-    if state != "running":
-        return State(run.path, state, run.iterations, run.planned, message=str(run.attributes.get("message", "")))
+    if state != "running" or isinstance(run, _Ended):
+        said = str(run.attributes.get("message", ""))
+        return State(run.path, state, run.iterations, run.planned, message=said, complete=complete(run))
     spent = float(np.mean(run.metrics["time_total"][-RATED:])) if run.iterations else 0.0
     rate = 1 / spent if spent > 0 else math.nan
     return State(run.path, state, run.iterations, run.planned, rate, (run.planned - run.iterations) / rate)
@@ -91,7 +135,7 @@ class Folder:
     def states(self) -> list[State]:
         """Of every run, those that are planned by a sweep included; raises `UserError` when there is no such folder."""
         if self.folder.is_file():
-            return [of_run(read.load(path)) for path in read.run_files([self.folder])]
+            return [of_file(path) for path in read.run_files([self.folder])]
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such folder")
         planned = (path.with_suffix(".h5") for path in self.folder.rglob("*.yaml") if NAMED.search(path.stem))

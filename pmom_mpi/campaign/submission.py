@@ -14,9 +14,7 @@ from pathlib import Path
 import jinja2
 
 from pmom_mpi import config as configs
-from pmom_mpi.analysis import read
 from pmom_mpi.campaign import folder, slurm, states, sweep_file
-from pmom_mpi.campaign.identity import complete
 from pmom_mpi.config import places
 from pmom_mpi.runtime.source import Source
 from pmom_mpi.words.errors import UserError
@@ -139,7 +137,7 @@ def _of_config(what: str, request: Request, overrides: Sequence[str], output: st
 
 def _of_sweep(what: str, request: Request, output: str | None) -> Script:
     sweep = sweep_file.load(what, output)
-    left = sum(not _is_complete(sweep.file(run)) for run in sweep.runs)
+    left = sum(not states.of_file(sweep.file(run)).complete for run in sweep.runs)
     if not left:
         raise UserError(f"{what}: all of its {len(sweep.runs)} runs are complete; nothing is left to submit")
     ranks = ["-n", "$SLURM_NTASKS"] if request.ranks > 1 else []
@@ -148,10 +146,6 @@ def _of_sweep(what: str, request: Request, output: str | None) -> Script:
     title = f"The {left} runs of {what} that are not complete, each on {_hosts(request)}."
     text = _render(request, path, sweep.name, title, command, min(left, MOST_TASKS), sweep.name)
     return Script(what, path, text, sweep, request.chain)
-
-
-def _is_complete(path: Path) -> bool:
-    return states.of_file(path).state in ("finished", "diverged") and complete(read.load(path))
 
 
 def _hosts(request: Request) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from pmom_mpi import config as configs
 from pmom_mpi.campaign import axes
 from pmom_mpi.campaign.axes import Axis, Choice
-from pmom_mpi.campaign.identity import DIGITS, identity
+from pmom_mpi.campaign.identity import DIGITS, of_config
 from pmom_mpi.config import places
 from pmom_mpi.words.errors import UserError, blame
 
@@ -33,12 +33,15 @@ class Planned:
     raw : dict
         Its config.
     identity : str
+    iterations : int
+        How many are wanted.
     """
 
     stem: str
     told: Mapping[str, Any]
     raw: dict[str, Any]
     identity: str
+    iterations: int
 
     @property
     def seed(self) -> int:
@@ -187,13 +190,15 @@ def _expand(
 def _planned(choices: Sequence[Choice], told: Mapping[str, Any], base: Mapping[str, Any], folder: Path) -> Planned:
     raw = dict(base)
     for choice in choices:
-        for key, value in choice.values.items():
+        for key, override in zip(choice.values, choice.overrides, strict=True):
             try:
-                raw = configs.amend(raw, [axes.override(key, value)])
+                raw = configs.amend(raw, [override])
             except UserError as error:
                 raise UserError(f"{key}: {str(error).partition(': ')[2]}") from None
     words = "-".join(choice.label for choice in choices)
-    found = identity(raw, words or "base")
+    config = configs.from_raw(raw, words or "base")
+    found = of_config(config)
     stem = f"{words[:NAME_LENGTH] or raw['name']}-{found[:DIGITS]}"
     raw["output"] = str(folder / f"{stem}.h5").replace("{", "{{").replace("}", "}}")
-    return Planned(stem, {key: value for key, value in told.items() if key != "seed"}, raw, found)
+    varied = {key: value for key, value in told.items() if key != "seed"}
+    return Planned(stem, varied, raw, found, config.iterations)

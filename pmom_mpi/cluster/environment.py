@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +79,36 @@ class Allocation:
     ----------
     system : str
         ``Slurm``, ``PBS`` or ``LSF``.
-    slots : int
-        Ranks that it foresees, over all hosts.
-    hosts : int
+    tasks : tuple of int
+        Ranks that it foresees, a number a host.
+    cpus : tuple of int
+        Its CPUs, a number a host.
     """
 
     system: str
-    slots: int
-    hosts: int
+    tasks: tuple[int, ...]
+    cpus: tuple[int, ...]
+
+    @property
+    def slots(self) -> int:
+        """Ranks that it foresees, over all hosts."""
+        return sum(self.tasks)
+
+    @property
+    def hosts(self) -> int:
+        return len(self.tasks)
+
+    def room(self, threads: int, usable: int) -> int:
+        """How many ranks of so many threads have cores of their own, where a host has so many usable ones.
+
+        CPUs may be hardware threads, so that a host may have fewer cores than CPUs.
+
+        Examples
+        --------
+        >>> Allocation("Slurm", (2, 2), (5, 5)).room(2, usable=8), Allocation("Slurm", (9,), (9,)).room(1, usable=4)
+        (4, 4)
+        """
+        return sum(min(count, usable) // threads for count in self.cpus)
 
 
 def allocation(environment: Mapping[str, str] = os.environ) -> Allocation | None:
@@ -93,16 +116,19 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation | None
 
     Examples
     --------
-    >>> allocation({"SLURM_JOB_ID": "7", "SLURM_TASKS_PER_NODE": "4(x2),1"})
-    Allocation(system='Slurm', slots=9, hosts=3)
+    >>> allocation({"SLURM_JOB_ID": "7", "SLURM_TASKS_PER_NODE": "4(x2),1", "SLURM_JOB_CPUS_PER_NODE": "8(x2),2"})
+    Allocation(system='Slurm', tasks=(4, 4, 1), cpus=(8, 8, 2))
     """
     if "SLURM_JOB_ID" in environment:
-        per_host = _slurm_counts(environment.get("SLURM_TASKS_PER_NODE", "1"))
-        return Allocation("Slurm", sum(per_host), len(per_host))
+        tasks = _slurm_counts(environment.get("SLURM_TASKS_PER_NODE", "1"))
+        cpus = _slurm_counts(environment.get("SLURM_JOB_CPUS_PER_NODE", ""))
+        return Allocation("Slurm", tasks, cpus if len(cpus) == len(tasks) else tasks)
     if "PBS_JOBID" in environment and (listed := _lines(environment.get("PBS_NODEFILE"))):
-        return Allocation("PBS", len(listed), len(set(listed)))
+        counts = tuple(Counter(listed).values())
+        return Allocation("PBS", counts, counts)
     if "LSB_JOBID" in environment and (words := environment.get("LSB_MCPU_HOSTS", "").split()):
-        return Allocation("LSF", sum(map(int, words[1::2])), len(words) // 2)
+        counts = tuple(map(int, words[1::2]))
+        return Allocation("LSF", counts, counts)
     return None
 
 
@@ -111,9 +137,10 @@ def _number(environment: Mapping[str, str], name: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _slurm_counts(text: str) -> list[int]:
-    """Slurm's ``4(x2),1`` as [4, 4, 1]."""
-    return [int(count) for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", text) for _ in range(int(times or 1))]
+def _slurm_counts(text: str) -> tuple[int, ...]:
+    """Slurm's ``4(x2),1`` as (4, 4, 1)."""
+    found = re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
+    return tuple(int(count) for count, times in found for _ in range(int(times or 1)))
 
 
 def _lines(path: str | None) -> list[str]:

@@ -89,21 +89,22 @@ def compose(
 ) -> Command:
     """`launch_command` with everything it finds out given.
 
-    Ranks are bound to cores of their own when each has them; otherwise they are left to the kernel, and Open MPI is
-    told that more ranks than slots are meant. In an allocation its slots count, but no more than its hosts have usable
-    cores (taken to be like this one's): Slurm may count hardware threads.
+    Ranks are bound to cores of their own when each has as many as threads; otherwise they are left to the kernel, and
+    Open MPI is told that more ranks than slots are meant. In an allocation its CPUs count, but no more than its hosts
+    have usable cores (taken to be like this one's): Slurm may count hardware threads. Open MPI's slots are its tasks.
     """
     if fault_tolerant and mpirun.vendor != OPEN_MPI:
         raise UserError(
             f"transport.fault_tolerant: {mpirun.path} is of {mpirun.vendor}; only Open MPI (with ULFM) goes on without "
             "a rank; leave it false, and resume from checkpoints"
         )
-    cores_there = machine.usable if granted is None else min(granted.slots, granted.hosts * machine.usable)
-    fits = alone and ranks * threads <= cores_there
+    room = machine.usable // threads if granted is None else granted.room(threads, machine.usable)
+    fits = alone and ranks <= room
     variables = dict.fromkeys(THREAD_VARIABLES, str(threads))
     if mpirun.vendor == OPEN_MPI:
         flags = [word for name in variables for word in ("-x", name)]
-        binding = ["--map-by", f"slot:pe={threads}", "--bind-to", "core"]
+        beyond = ":oversubscribe" if granted is not None and ranks > granted.slots else ""
+        binding = ["--map-by", f"slot:pe={threads}{beyond}", "--bind-to", "core"]
         flags += binding if fits else ["--oversubscribe", "--bind-to", "none"]
         flags += ULFM if fault_tolerant else ()
         variables |= ROOT_VARIABLES if root else {}

@@ -82,7 +82,7 @@ def paper(
         _list(wanted, part, folder)
         return
     for figure, sweep in [(figure, papers.prepare(figure, part, folder)) for figure in wanted]:
-        worst = max(worst, 0 if only_draw else _run(sweep, at_once, ranks))
+        worst = max(worst, 0 if only_draw else run_all(sweep, at_once, ranks))
         click.echo(_draw(figure, sweep))
     sys.exit(worst)
 
@@ -103,11 +103,14 @@ def _list(figures: Sequence[PaperFigure], part: Part, folder: Path) -> None:
             listed(prepare(figure, part, folder, Path(aside)))
 
 
-def _run(sweep: Sweep, at_once: int, ranks: int) -> int:
-    """Exit status; a signal ends everything."""
+def run_all(sweep: Sweep, at_once: int, ranks: int) -> int:
+    """Run what is not complete, and return the exit status; a signal ends everything."""
     from pmom_mpi.campaign.pool import Options
+    from pmom_mpi.cluster.environment import launcher
     from pmom_mpi.commands.sweep import started
 
+    if (by := launcher()) is not None and by.size > 1:  # each of them would start all runs
+        raise UserError(f"pmom reproduce starts the ranks of its runs by itself: -n {by.size} instead of {by.name}")
     pool = started(sweep, Options(at_once, ranks, stop_first=True, retry=True))
     for stem, reason in pool.failed.items():
         click.echo(f"failed: {stem}: {reason}", err=True)

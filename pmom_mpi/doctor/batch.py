@@ -63,7 +63,7 @@ def _words(text: str) -> dict[str, str]:
 
 def slots(granted: Allocation) -> Row:
     """What the batch system has given."""
-    finding = f"{granted.system} grants {granted.slots} rank(s) on {granted.hosts} host(s)"
+    finding = f"{granted.system} grants {granted.slots} rank(s) on {granted.hosts} host(s), {sum(granted.cpus)} CPU(s)"
     if granted.slots == 1:
         return Row("batch system", NOTE, finding, "ask for more: #SBATCH --ntasks=RANKS, one a rank")
     return Row("batch system", GOOD, finding, MPIRUN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import inspect
 import traceback
@@ -109,9 +110,15 @@ def construct(cls: type, where: str, parameters: dict[str, Any]) -> Any:
         if name not in known:
             raise UserError(unknown(where, str(name), known))
     try:
-        return pydantic.TypeAdapter(cls).validate_python(parameters)
+        return _checker(cls).validate_python(parameters)
     except pydantic.ValidationError as error:
         raise UserError(explain(where, error)) from None
+
+
+@functools.cache
+def _checker(cls: type) -> pydantic.TypeAdapter[Any]:
+    """What checks the fields of a class, made once: it takes a millisecond, and a sweep has thousands of sections."""
+    return pydantic.TypeAdapter(cls)
 
 
 def unknown(where: str, name: str, known: typing.Iterable[str]) -> str:

@@ -64,6 +64,11 @@ def test_every_state_is_told(folder, tmp_path):
     }  # fmt: skip
     assert found["top1-seed1-0123abce.h5"]["message"] == "data: no such file"
     assert found["0.5-0.h5"]["rate"] is None and found["0.5-0.h5"]["iteration"] == 6
+    assert {path: entry["complete"] for path, entry in found.items() if entry["complete"]} == {
+        "0.5-0.h5": True, "deep/wild.h5": True
+    }  # fmt: skip
+    for path in (folder / "0.5-0.h5", folder / "deep" / "wild.h5"):  # a run that has ended is told in a shorter way
+        assert states.of_file(path) == states.of_run(read.load(path))
     code, text = said("status", tmp_path)
     assert code == 0 and "1 waiting" in text and re.search(r"deep/wild +diverged +6/6", text)
     assert said("status", tmp_path / "none") == (2, f"pmom: error: {tmp_path / 'none'}: no such folder\n")

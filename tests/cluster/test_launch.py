@@ -14,7 +14,7 @@ import pytest
 from pmom_mpi.cluster.cores import Cores
 from pmom_mpi.cluster.environment import Allocation
 from pmom_mpi.cluster.launch import compose, launch_command, pmom
-from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Mpirun
+from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Mpirun, find, with_path
 
 ROOT = Path(__file__).parents[2]
 FOUR = Cores(online=8, logical=8, physical=4, quota=None)
@@ -56,13 +56,41 @@ def test_what_matters_is_told_in_a_line():
 
 
 def test_an_allocation_counts_its_own_slots():
-    granted = Allocation("Slurm", slots=6, hosts=2)
+    granted = Allocation("Slurm", tasks=(3, 3), cpus=(3, 3))
     assert "--bind-to core" in str(words(OPEN_MPI, 6, granted=granted))
     assert "--oversubscribe" in str(words(OPEN_MPI, 7, granted=granted))
 
 
+def test_threads_are_bound_to_the_cpus_of_their_task():
+    granted = Allocation("Slurm", tasks=(2, 2), cpus=(4, 4))
+    assert "--map-by slot:pe=2 --bind-to core" in str(words(OPEN_MPI, 4, threads=2, granted=granted))
+    assert "--map-by slot:pe=1:oversubscribe --bind-to core" in str(words(OPEN_MPI, 8, granted=granted))
+    assert "--bind-to none" in str(words(OPEN_MPI, 3, threads=3, granted=granted))  # each host holds one such rank
+    assert "-bind-to core:2" in str(words(MPICH, 4, threads=2, granted=granted))
+
+
+@pytest.mark.parametrize(("tasks", "ranks", "threads"), [(4, 8, 2), (1, 6, 2), (4, 4, 4), (8, 10, 1)])
+def test_open_mpi_gives_every_rank_cores_of_its_own_on_hosts_that_it_simulates(tasks, ranks, threads):
+    """Two hosts of eight cores each; nothing is started."""
+    mpirun = find()
+    if mpirun.vendor != OPEN_MPI or "5.0" not in mpirun.version:
+        pytest.skip("its mpirun simulates hosts")
+    granted, eight = Allocation("Slurm", (tasks,) * 2, (8, 8)), Cores(8, 8, 8, None)
+    made = compose(mpirun, ranks, ["hostname"], threads, eight, granted, os.geteuid() == 0)
+    hosts = ["--prtemca", "ras", "simulator", "--prtemca", "ras_simulator_num_nodes", "2"]
+    hosts += ["--prtemca", "ras_simulator_slots", str(tasks), "--display", "bind", "--rtos", "donotlaunch"]
+    done = subprocess.run(
+        [made.words[0], *hosts, *made.words[1:]], capture_output=True, text=True, timeout=60,
+        env=with_path(mpirun.path) | dict(made.variables) | {"HWLOC_SYNTHETIC": "package:1 core:8 pu:1"},
+    )  # fmt: skip
+    found = re.findall(r"Node (\w+) bound to package\[0\]\[(?:hwt|core):L?(\d+)-?(\d*)\]", done.stdout)
+    assert len(found) == ranks, done.stdout + done.stderr
+    own = [(host, core) for host, low, high in found for core in range(int(low), int(high or low) + 1)]
+    assert len(own) == len(set(own)) == ranks * threads
+
+
 def test_slots_that_are_hardware_threads_are_not_bound_to_cores():
-    granted = Allocation("Slurm", slots=16, hosts=2)
+    granted = Allocation("Slurm", tasks=(8, 8), cpus=(8, 8))
     assert "--bind-to core" in str(words(OPEN_MPI, 8, granted=granted))
     assert "--bind-to none" in str(words(OPEN_MPI, 9, granted=granted))
 

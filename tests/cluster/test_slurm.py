@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,9 @@ import pmom_mpi
 from pmom_mpi.analysis import read
 from pmom_mpi.campaign import slurm as commands
 from pmom_mpi.cli import main
-from pmom_mpi.doctor import batch
+from pmom_mpi.cluster.cores import cores
+from pmom_mpi.cluster.mpirun import OPEN_MPI, find
+from pmom_mpi.data.library import cache_directory
 
 pytestmark = pytest.mark.usefixtures("slurm")
 
@@ -203,6 +206,48 @@ def test_a_sweep_as_an_array_whose_tasks_take_several_runs(folder):
     assert first.count("begun") == 2  # one at a time: the first task has taken all
 
 
+def accounts() -> bool:
+    """Whether this Slurm keeps accounts, of which sacct tells."""
+    return subprocess.run(["sacct", "--noheader"], capture_output=True, timeout=60).returncode == 0
+
+
+def failed(folder: str) -> dict[str, str]:
+    """What pmom status says of the jobs of a folder that did not end well, by id."""
+    told = [entry for entry in json.loads(pmom("status", folder, "--json")[1]) if entry["state"] == "job failed"]
+    return {Path(entry["path"]).name.removeprefix("job "): entry["message"] for entry in told}
+
+
+def test_a_job_that_has_left_the_queue_is_named_by_its_state_in_the_accounts(folder, monkeypatch):
+    """Out of time, cancelled, out of memory, failed; from sacct, and from what scontrol remembers."""
+    if not accounts():
+        pytest.skip("this Slurm keeps no accounts: slurm_here.sh does with slurmdbd and mariadb-server")
+    cases = {
+        "late": ("TIMEOUT", ["--option=--signal=B:CONT@1"]),  # it is not told beforehand, and so has not saved itself
+        "gone": ("CANCELLED", []),
+        "bad": ("FAILED", ["-s", "data.name=no-such-data"]),
+    }
+    if "task/cgroup" in subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True).stdout:
+        cases["big"] = ("OUT_OF_MEMORY", ["--option=--mem=60"])
+    jobs = {name: submitted("small.yaml", *more, "-o", f"{name}/run.h5")[0] for name, (_, more) in cases.items()}
+    for name in ("late", "gone"):
+        until(has(f"{name}/run.h5", 2))
+    for change in ("timelimit=1", "endtime=now+1"):  # Slurm looks at it twice a minute
+        subprocess.run(["scontrol", "update", f"jobid={jobs['late']}", change], check=True)
+    subprocess.run(["scancel", jobs["gone"]], check=True)
+    until(lambda: not set(jobs.values()) & set(queue()))
+    for tools in (("sacct", "squeue"), ("scontrol", "squeue")):
+        only = folder / tools[0]
+        only.mkdir()
+        for program in tools:
+            (only / program).symlink_to(str(shutil.which(program)))
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", str(only))
+            for name, (state, _) in cases.items():
+                until(lambda name=name: bool(failed(name)), 30)
+                assert failed(name)[jobs[name]].startswith(state), (name, tools)
+                assert state in pmom("status", name)[1]
+
+
 @pytest.mark.slow
 def test_before_the_time_is_up_the_file_is_completed(folder):
     words = ("--time=2", str(ROOT / "jobs/one-node.sbatch"), QUICKSTART, "-s", "iterations=100000000")
@@ -212,11 +257,49 @@ def test_before_the_time_is_up_the_file_is_completed(folder):
     assert run.status == "interrupted" and run.iterations == run.attributes["iterations"] > 0
 
 
-def test_doctor_names_the_mode_of_preemption(folder):
-    row = batch.preemption()[0]
-    assert (
-        row.state == "note"
-        and "PreemptMode is REQUEUE; of partitions: " in row.finding
-        and "gone CANCEL" in row.finding
-    )
-    assert "--chain" in row.remedy
+AFFINITY = """
+import os
+from pathlib import Path
+from pmom_mpi.problems.softmax_regression import SoftmaxRegression
+
+if "OMPI_COMM_WORLD_RANK" in os.environ:
+    name = f"cores-{os.environ['RUN']}-{os.environ['OMPI_COMM_WORLD_RANK']}-{os.environ['OPENBLAS_NUM_THREADS']}"
+    Path(name).write_text(" ".join(map(str, sorted(os.sched_getaffinity(0)))))
+
+class Seen(SoftmaxRegression):
+    pass
+"""
+
+
+def test_ranks_with_threads_are_bound_to_the_cpus_of_their_task(folder):
+    """A rank with all of a task's CPUs, and two ranks that share them."""
+    if find().vendor != OPEN_MPI:
+        pytest.skip("reads the rank from Open MPI's variable")
+    threads = min(cores().usable // 2, 4)
+    if threads == 0:
+        pytest.skip("needs two cores")
+    (folder / "seen_parts.py").write_text(AFFINITY)
+    (folder / "seen.yaml").write_text(yaml.safe_dump(BASE | {"problem": "seen_parts:Seen", "iterations": 2}))
+    launch = "pmom launch seen.yaml --overwrite -o seen.h5"
+    both = f"RUN=one {launch} -n 1 --threads {2 * threads} && RUN=two {launch} -n 2 --threads {threads}"
+    job = sbatch("--ntasks=1", f"--cpus-per-task={2 * threads}", "--output=seen.log", f"--wrap={both}")
+    assert ended(job) == ["COMPLETED 0:0"]
+    assert (folder / "seen.log").read_text().count("--bind-to core") == 2
+    seen = {path.name: set(map(int, path.read_text().split())) for path in folder.glob("cores-*")}
+    assert len(seen[f"cores-one-0-{2 * threads}"]) == 2 * threads
+    first, second = (seen[f"cores-two-{rank}-{threads}"] for rank in (0, 1))
+    assert len(first) == len(second) == threads and not first & second
+
+
+def test_doctor_in_a_job_names_preemption_fabric_data_and_what_srun_can_do(folder):
+    job = sbatch("--ntasks=2", "--cpus-per-task=2", "--output=doctor.log", "--wrap=pmom doctor . --json > doctor.json")
+    ended(job)  # its status says whether anything is bad, and this machine may lack something
+    rows = {row["what"]: row for row in json.loads((folder / "doctor.json").read_text())}
+    assert rows["batch system"]["finding"] == "Slurm grants 2 rank(s) on 1 host(s), 4 CPU(s)"
+    assert rows["preemption"]["finding"].startswith("Slurm's PreemptMode is REQUEUE; of partitions: ")
+    assert "gone CANCEL" in rows["preemption"]["finding"] and "--chain" in rows["preemption"]["remedy"]
+    assert "every rank sees 2 ranks" in rows["a job of 2 ranks"]["finding"]
+    if find().vendor == OPEN_MPI:
+        assert rows["MPI's fabric"]["finding"] in ("ob1, over sm", "ob1, over vader", "ucx")
+    assert rows["data on the hosts"]["finding"].endswith(f" in {cache_directory()}, on 1 host(s)")
+    assert "cannot start jobs here" in rows["srun"]["finding"] or rows["srun"]["state"] == "good"

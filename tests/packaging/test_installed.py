@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from pmom_mpi.analysis import read
@@ -105,3 +106,14 @@ def test_methods_and_seeds_are_a_figure_in_four_commands(installed):
     assert "ef14 + scaled_sign" in (said := installed("pmom compare results/sweep")) and said.count("  2  ") >= 2
     installed("pmom plot results/sweep -o sweep.svg")
     assert (installed.work / "sweep.svg").read_text().count("2 seeds") >= 2
+
+
+@pytest.mark.slow
+def test_four_methods_and_five_seeds_are_a_figure_with_bands_in_four_commands(installed):
+    installed("pmom init --template sweep")
+    assert "20 of 20 done" in installed("pmom sweep sweep.yaml")
+    said = installed("pmom compare results/sweep --target test_accuracy=0.88")
+    assert len([line for line in said.splitlines() if "  5  " in line]) == 4
+    installed("pmom plot results/sweep -x iteration -x bits -o sweep.svg")
+    assert (installed.work / "sweep.svg").read_text().count("5 seeds") >= 4
+    assert len(installed.lines) < 5
