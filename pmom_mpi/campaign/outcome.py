@@ -190,7 +190,17 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation.
+
+    Examples
+    --------
+    >>> _spread([0.1] * 3)
+    '0.1 ± 0'
+    """
     if not values:
         return ""
     mean = f"{np.mean(values):.5g}"
-    return f"{mean} ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else mean
+    if len(values) < 2:
+        return mean
+    deviation = np.std(values, ddof=1) if np.ptp(values) > 0 else 0.0  # of equal values numpy's is rounding
+    return f"{mean} ± {deviation:.2g}"

@@ -102,6 +102,8 @@ def test_what_is_to_be_minded(folder, tmp_path):
         rows = len(file["metrics/iteration"])
         for name in ("gradient", "bias", "encode", "send", "evaluate"):
             file[f"workers/{name}"] = np.tile([1.0, 1.0, 4.0], (rows, 1))
+        file["workers/wait"] = np.tile([90.0, 3.0, 0.0], (rows, 1))  # those who are not busy
+        for name in file["workers"]:
             file[f"workers/{name}"].attrs.update(unit="s", description="", better="", headline=0, role="time")
         file["provenance"].attrs.update(runs_at_once="3")
     kinds = {one.kind: one.what for one in concerns(read.load(tmp_path / "slow.h5"))}
