@@ -76,7 +76,15 @@ def tiles(runs: Sequence[Run]) -> list[Tile]:
     )
     made.append(Tile("sent", decimal(int(sum(sent))), f"{bits:.3g} bits a coordinate up" if one else "up and down"))
     speed = f"{1e3 * sum(seconds) / max(rows, 1):.3g} ms an iteration"
-    made.append(Tile("time", duration(sum(seconds)) if sum(seconds) >= 10 else f"{sum(seconds):.2f} s", speed))
+    whole = sum(seconds)
+    exact = f"{whole:.3g} s" if whole >= 0.1 else f"{1e3 * whole:.3g} ms"
+    made.append(
+        Tile(
+            "time",
+            duration(whole) if whole >= 10 else f"{whole:.3g} s" if whole >= 0.1 else f"{1e3 * whole:.3g} ms",
+            speed,
+        )
+    )
     return made
 
 
