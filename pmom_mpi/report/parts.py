@@ -78,13 +78,7 @@ def tiles(runs: Sequence[Run]) -> list[Tile]:
     speed = f"{1e3 * sum(seconds) / max(rows, 1):.3g} ms an iteration"
     whole = sum(seconds)
     exact = f"{whole:.3g} s" if whole >= 0.1 else f"{1e3 * whole:.3g} ms"
-    made.append(
-        Tile(
-            "time",
-            duration(whole) if whole >= 10 else f"{whole:.3g} s" if whole >= 0.1 else f"{1e3 * whole:.3g} ms",
-            speed,
-        )
-    )
+    made.append(Tile("time", duration(whole) if whole >= 10 else exact, speed))
     return made
 
 
