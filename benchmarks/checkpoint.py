@@ -5,8 +5,8 @@
 In one run, of which every 20th iteration begins with a checkpoint: the 10 iterations from there on, with the writing
 and the syncing that go on beside them, against the mean of the 10 before and the 10 after. Two settings on MNIST's
 network (d = 669,706): the paper's with Top-10 %, whose nodes remember nothing, and EF21-SGDM on 20 nodes, which
-remember 12 bytes a coordinate each. 20 iterations a pair and setting; 5 minutes in all on two cores. The data set mnist must be
-there (`pmom data get mnist`).
+remember 12 bytes a coordinate each. 20 iterations a pair and setting; 5 minutes in all on two cores, and
+`pmom data get mnist` before.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 BLANK = 0x2800
 
+ASCII = {BLANK + dots: " '.:"[bool(dots & 0x1B) + 2 * bool(dots & 0xE4)] for dots in range(256)}
+"""What stands for a sign where there are ASCII characters only: ``'`` for dots above, ``.`` below, ``:`` both."""
+
 
 def chart(values: np.ndarray, width: int, height: int) -> list[str]:
     """A curve from its first value to its last in ``height`` lines of ``width`` signs, lowest to highest.

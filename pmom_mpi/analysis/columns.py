@@ -14,6 +14,9 @@ import yaml
 from pmom_mpi.record.reading import opened
 from pmom_mpi.words.errors import UserError
 
+TOGETHER = 20_000
+"""Numbers in a column up to which all of a group are read at once: opening a file takes longer than reading them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Columns(Mapping[str, np.ndarray]):
@@ -41,7 +44,7 @@ class Columns(Mapping[str, np.ndarray]):
         if name not in self._read:
             if name not in self.names:
                 raise KeyError(name)
-            self._read[name] = self._fetched(name)
+            self._read.update(self._fetched([name] if self._wide else self.names))
         return self._read[name]
 
     def __contains__(self, name: object) -> bool:
@@ -53,11 +56,15 @@ class Columns(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def _fetched(self, name: str) -> np.ndarray:
+    @property
+    def _wide(self) -> bool:
+        return self.group != "metrics" or self.rows > TOGETHER
+
+    def _fetched(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         with reading(self.path), opened(self.path) as file:
-            values = file[self.group][name][: self.rows]
-            other = str(file.attrs.get("run_id", "")) != self.run_id or len(values) < self.rows
-        if other:
+            values = {name: file[self.group][name][: self.rows] for name in names}
+            other = str(file.attrs.get("run_id", "")) != self.run_id
+        if other or any(len(column) < self.rows for column in values.values()):
             raise UserError(f"{self.path}: was replaced or went back since it was opened; open it again")
         return values
 

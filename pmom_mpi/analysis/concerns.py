@@ -11,9 +11,13 @@ import numpy as np
 from pmom_mpi.analysis.payoff import payoff, sentence, wasteful
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.words.errors import UserError
+from pmom_mpi.words.report import STATIONS
 
 STRAGGLER = 1.5
 """A worker that is busy so many times as long as the median worker holds all others up."""
+
+BUSY = tuple(name for name in STATIONS if name != "send")
+"""What a worker does by itself: sending goes on until the server takes it, and waiting is no work."""
 
 FAR = 10.0
 """A loss that ends at so many times what it began with does not converge, though every number is finite."""
@@ -105,7 +109,7 @@ def straggler(run: Run, rows: int = 0) -> tuple[int, float] | None:
     rows : int
         Only the last so many iterations; 0: all.
     """
-    busy = [seconds[-rows:] for name, seconds in run.workers.items() if name != "send"]
+    busy = [run.workers[name][-rows:] for name in BUSY if name in run.workers]
     if not busy or not len(busy[0]) or busy[0].shape[1] < 2:
         return None
     each = np.nanmedian(np.sum(busy, axis=0), axis=0)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pmom_mpi.analysis.bands import band
 from pmom_mpi.analysis.curves import Curve, curves, short
+from pmom_mpi.analysis.legend import legend
 from pmom_mpi.analysis.places import AXES
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.runs import Runs
-from pmom_mpi.analysis.style import COLORS, SIZES, Size, dress, palette, panels
+from pmom_mpi.analysis.style import COLORS, SIZES, dress, palette, panels, plain_powers
 from pmom_mpi.analysis.thin import thinned
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.report import Metric
@@ -26,6 +25,9 @@ from pmom_mpi.words.report import Metric
 DEFAULT_AXES = ("iteration", "bits", "seconds")
 LOG_RATIO = 20.0
 """What falls by more than this factor is drawn on a logarithmic axis."""
+
+TALLEST = 5.5
+"""Inches of a panel."""
 
 PREFIXES = ((3, "k"), (6, "M"), (9, "G"), (12, "T"), (15, "P"))
 
@@ -84,21 +86,26 @@ def plot(
         parts = {f"{short(facet)} = {value}": part for value, part in everything.by(facet).items()}
     found, names = curves(runs, facet), _metrics(runs, metrics)
     rows = [[Panel(part, name, kind, title) for title, part in parts.items() for kind in against] for name in names]
+    if len(rows[0]) == 1:  # beside each other, instead of a tower
+        rows = [[panel for row in rows for panel in row]]
     columns = min(len(rows[0]), chosen.columns)
     height = -(-len(rows[0]) // columns)
     width = chosen.width if size != "screen" else (1.0 + 4.0 * columns if columns > 1 else 6.0)
-    shape = (width, 0.75 * width / columns * height * len(names) + 4 * chosen.letters / 72)
-    figure, grid = panels(height * len(names), columns, shape, fitted=True)
+    shape = (width, min(0.75 * width / columns, TALLEST) * height * len(rows))
+    figure, grid = panels(height * len(rows), columns, shape, fitted=True)
     for place, row in enumerate(rows):
         axes = grid[place * height : (place + 1) * height].ravel()
-        for axis, panel in zip(axes, row, strict=False):
+        first: dict[str, Axes] = {}
+        for at, (axis, panel) in enumerate(zip(axes, row, strict=False)):
             _panel(axis, panel, found, log or _falls_far(runs, panel.metric), log_x, target)
-            axis.sharey(axes[0]) if axis is not axes[0] else None
+            if panel.metric in first:
+                axis.sharey(first[panel.metric])
+            if panel.metric not in first or at % columns == 0:
+                axis.set_ylabel(label(runs[0].described[panel.metric]))
+            first.setdefault(panel.metric, axis)
         for axis in axes[len(row) :]:
             axis.set_visible(False)
-        for axis in axes[::columns]:
-            axis.set_ylabel(label(runs[0].described[row[0].metric]))
-    _legend(figure, found, chosen, parts)
+    legend(figure, found, parts)
     return figure
 
 
@@ -112,6 +119,7 @@ def _panel(
         axis.axhline(target[1], color="0.4", linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     if log:
         axis.set_yscale("log", nonpositive="mask")
+        plain_powers(axis.yaxis)
     axis.set_title(panel.title, fontsize="medium")
     _dress(axis, panel.against, log_x)
 
@@ -165,6 +173,7 @@ def _dress(axis: Axes, against: str, log_x: bool) -> None:
     words, unit = AXES[against]
     if log_x:
         axis.set_xscale("log", nonpositive="mask")
+        plain_powers(axis.xaxis)
     elif unit == "bit":
         largest = max(abs(place) for place in axis.get_xlim())
         power, prefix = max((entry for entry in PREFIXES if 10 ** entry[0] <= largest), default=(0, ""))
@@ -178,42 +187,6 @@ def _falls_far(runs: Sequence[Run], name: str) -> bool:
     values = np.concatenate([run.metrics[name][np.isfinite(run.metrics[name])] for run in runs])
     positive = len(values) > 0 and values.min() > 0
     return bool(positive and not runs[0].described[name].rises and values.max() / values.min() > LOG_RATIO)
-
-
-def _legend(figure: Figure, found: Sequence[Curve], size: Size, parts: Mapping[str, Runs]) -> None:
-    """A key above the panels: of colours and line styles apart where they mean two things, else a key a curve.
-
-    Where a key means several curves, what is to be said of one of them stands below, with its panel.
-    """
-    colors, notes = palette(), [_note(curve, parts) for curve in found if curve.told(curve.label) != curve.label]
-
-    def key(text: str, color: str, dashes: Any = "solid", marker: str = "") -> Line2D:
-        return Line2D([], [], color=color, linestyle=dashes, marker=marker, label=text)
-
-    if all(curve.method and curve.rest for curve in found):
-        methods = {", ".join(curve.method): curve.look for curve in found}
-        others = {", ".join(curve.rest): curve.look for curve in found}
-        keys = [key(text, colors[look.color % len(colors)]) for text, look in methods.items()]
-        keys += [key(text, "0.3", look.dashes) for text, look in others.items()]
-    else:
-        looks = {curve.label if len(parts) > 1 else curve.title: curve.look for curve in found}
-        keys = [key(text, colors[look.color % len(colors)], look.dashes, look.marker) for text, look in looks.items()]
-        notes = notes if len(parts) > 1 else []
-    longest = max(len(str(entry.get_label())) for entry in keys)
-    letters = 72 * float(figure.get_figwidth()) / (0.5 * 0.9 * size.letters)
-    columns = max(1, min(4, len(keys), int(letters // (longest + 8))))
-    many = {len(curve.runs) for curve in found}
-    title = f"mean of {many.pop()} seeds, band: lowest to highest" if len(many) == 1 and many != {1} else None
-    figure.legend(handles=keys, title=title, title_fontsize="small", loc="outside upper center", ncols=columns,
-                  handlelength=3.2)  # fmt: skip
-    if notes:
-        figure.supxlabel("\n".join(notes), fontsize="small", color="0.3")
-
-
-def _note(curve: Curve, parts: Mapping[str, Runs]) -> str:
-    """What is not as it should be with a curve, and in which panel where there are several."""
-    panel = next(title for title, runs in parts.items() if curve.runs[0] in runs.runs)
-    return f"{panel}: {curve.title}" if panel else curve.title
 
 
 def reproduction(pairs: Sequence[tuple[str, Run, Mapping[str, np.ndarray]]]) -> Figure:

@@ -117,8 +117,13 @@ def _columns(setting: str, seed: int, what: str) -> dict[str, np.ndarray]:
     return dict(zip(columns, rows.T.astype(np.float64), strict=True))
 
 
-def config(setting: str, seed: int, iterations: int, output: str, what: str = "mnist") -> dict[str, Any]:
-    """The experiment of a published curve, as a config file would hold it."""
+def config(
+    setting: str, seed: int, iterations: int, output: str, what: str = "mnist", plain: bool = False
+) -> dict[str, Any]:
+    """The experiment of a published curve, as a config file would hold it.
+
+    ``plain`` evaluates test samples as they are where the published runs augmented them; the path of x is the same.
+    """
     method, _, beta = setting.rpartition("-beta")
     name, _, parameter = method.partition("-")
     stage: dict[str, Any] = {"kind": name}
@@ -128,11 +133,15 @@ def config(setting: str, seed: int, iterations: int, output: str, what: str = "m
         stage["tau"] = float(parameter)
     elif name == "normalize" and what == "mnist":  # found out from these curves; unknown for the others
         stage["sums"] = "published"
+    experiment = FIGURES[what].experiment
+    if plain:
+        problem = {key: value for key, value in experiment["problem"].items() if key != "augment_evaluation"}
+        experiment = experiment | {"problem": problem}
     return {
         "name": setting,
         "seed": seed,
         "iterations": iterations,
-        **FIGURES[what].experiment,
+        **experiment,
         "momentum": {"kind": "ema", "beta": float(beta)},
         "gradient": {"batch": "full"},
         "bias": [stage],

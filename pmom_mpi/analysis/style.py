@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import Any
 import matplotlib
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from pmom_mpi.words.errors import UserError
 
@@ -112,6 +115,33 @@ def panels(
     figure = Figure(figsize=size, layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def plain_powers(axis: Axis) -> None:
+    """Label a logarithmic axis: 0.1, 1, 10 as such, 10^-5 as a power; over less than two decades 2 and 5 as well."""
+
+    def between(value: float, _: int | None = None) -> str:
+        low, high = axis.get_view_interval()
+        leading = round(value / 10 ** math.floor(math.log10(value) + 1e-9))
+        return _power(value) if leading in (2, 5) and high < 100 * low else ""
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+    axis.set_minor_formatter(FuncFormatter(between))
+
+
+def _power(value: float) -> str:
+    """A label.
+
+    Examples
+    --------
+    >>> _power(0.2), _power(100.0), _power(1e6), _power(2e-4)
+    ('0.2', '100', '$10^{6}$', '$2 \\\\times 10^{-4}$')
+    """
+    power = math.floor(math.log10(value) + 1e-9)
+    if -4 < power < 4:
+        return f"{value:g}"
+    leading = round(value / 10**power)
+    return f"$10^{{{power}}}$" if leading == 1 else f"${leading} \\times 10^{{{power}}}$"
 
 
 def dress(axis: Axes) -> None:

@@ -17,8 +17,8 @@ from pmom_mpi.analysis import read
 from pmom_mpi.analysis.columns import reading
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.tables import Table
-from pmom_mpi.record import choices
 from pmom_mpi.campaign.identity import complete
+from pmom_mpi.record import choices
 from pmom_mpi.record.address import Address
 from pmom_mpi.record.reading import opened
 from pmom_mpi.words.errors import UserError

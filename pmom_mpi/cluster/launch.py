@@ -115,16 +115,17 @@ def compose(
         variables |= {"I_MPI_PIN": "1" if fits else "0"} | ({"I_MPI_PIN_DOMAIN": str(threads)} if fits else {})
     else:
         flags = []
-    told = _told(mpirun, ranks, threads, fits, cores_there)
+    there = machine.usable if granted is None else granted.room(1, machine.usable)
+    told = _told(mpirun, ranks, threads, fits, there)
     return Command((mpirun.path, "-n", str(ranks), *flags, *program), variables, told)
 
 
-def _told(mpirun: Mpirun, ranks: int, threads: int, bound: bool, cores_there: int) -> str:
+def _told(mpirun: Mpirun, ranks: int, threads: int, bound: bool, there: int) -> str:
     """Launcher, ranks and binding in a line."""
     many = "1 rank" if ranks == 1 else f"{ranks} ranks"
     many += f" of {threads} threads" if threads > 1 else ""
     own = f"{'bound' if ranks == 1 else 'each bound'} to {'a core' if threads == 1 else f'{threads} cores'} of its own"
-    here = "1 core" if cores_there == 1 else f"{cores_there} cores"
+    here = "1 core" if there == 1 else f"{there} cores"
     binding = own if bound else f"not bound ({here})"
     if mpirun.vendor == UNKNOWN:
         return f"{mpirun.path} -n {ranks}, an MPI that is not known here: no flags are set"

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from pmom_mpi.analysis import show
-from pmom_mpi.analysis.braille import chart
+from pmom_mpi.analysis.braille import ASCII, chart
 from pmom_mpi.analysis.concerns import straggler
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.summary import SERVER_STATIONS, traffic
@@ -29,30 +29,55 @@ COLORS = {
 }  # fmt: skip
 STATION_COLORS = ("blue", "white", "cyan", "magenta", "yellow", "green", "red", "bright_blue", "bright_magenta")
 EVENTS = 3
+NARROW = 60
+"""Columns below which there is no bar."""
+PLAIN = ASCII | {ord("━"): "=", ord("─"): "-", ord("…"): "~"}
+"""What stands for our signs on terminals that know ASCII only."""
 
 
-def screen(run: Run, width: int, height: int) -> RenderableType:
-    """All that there is to see of a run, in so many columns and, where they suffice, lines."""
+def screen(run: Run, width: int, height: int, plain: bool = False) -> RenderableType:
+    """All that there is to see of a run, in so many columns and, where they suffice, lines; ``plain``: in ASCII."""
     below = [*_stations(run, width), *_told(run, width)]
     metrics = run.told[:2] if run.iterations else ()
     room = max(3, (height - 4 - len(below) - len(metrics)) // max(len(metrics), 1))
     lines = [*_head(run, width)]
     for place, metric in enumerate(metrics):
         lines += _chart(run, metric, width, min(room, 10), ("cyan", "green")[place])
-    return Group(*lines, *below)
+    lines += below
+    return Group(*map(_plain, lines)) if plain else Group(*lines)
+
+
+def _plain(text: Text) -> Text:
+    """Sign by sign what ASCII has for it, so that the colours stay where they are."""
+    text.plain = text.plain.translate(PLAIN).encode("ascii", "replace").decode()
+    return text
+
+
+def told(run: Run) -> str:
+    """The same in a line, for terminals on which nothing can be drawn over, and for files."""
+    state, words = of_run(run), [run.status, f"{run.iterations}/{run.planned}"]
+    words += [f"{metric.name.replace('_', ' ')} {_last(run, metric):.5g}" for metric in run.told[:2] if run.iterations]
+    if not math.isnan(state.rate):
+        words.append(f"{state.rate:.3g} it/s  ETA {duration(state.left)}")
+    return "  ".join(words)
+
+
+def _last(run: Run, metric: Metric) -> float:
+    values = run.metrics[metric.name]
+    return float(values[np.isfinite(values)][-1])
 
 
 def _head(run: Run, width: int) -> list[Text]:
     color = COLORS.get(run.status.partition(" ")[0], "yellow")
     first = Text.assemble((run.status, color), "  ", (run.name, "bold"))
     done = run.iterations / max(run.planned, 1)
-    room = max(10, width - 50)
+    room = width - 50 if width >= NARROW else 0
     filled = min(room, round(done * room))
     state = of_run(run)
-    facts = f" {run.iterations}/{run.planned}"
+    facts = f"{' ' if room else ''}{run.iterations}/{run.planned}"
     if not math.isnan(state.rate):
         facts += f"  {state.rate:.3g} it/s  ETA {duration(state.left)}"
-    bar = Text.assemble(("━" * filled, color), ("━" * (room - filled), "bright_black"), facts)
+    bar = Text.assemble(("━" * filled, color), ("─" * (room - filled), "bright_black"), facts)
     sent = traffic(run)
     seconds = float(run.metrics["time_total"].sum())
     bits = f"sent up {decimal(int(sent['up']))}, down {decimal(int(sent['down_once']))}, {duration(seconds)}"

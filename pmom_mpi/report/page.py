@@ -55,7 +55,8 @@ def page(runs: Sequence[Run], unreadable: Sequence[str] = ()) -> str:
     return _render(
         title=parts.title(runs), states=parts.states(runs), tiles=parts.tiles(begun), warned=parts.warned(runs),
         unreadable=unreadable, lines=drawn, shown=shown[:SHOWN], bars=times, stations=stations_of(times),
-        results=parts.results(begun), varying=parts.varying(begun), settings=parts.settings(begun),
+        skipped=any(run.iterations > 1 for run in begun),
+        results=parts.results(found), varying=parts.varying(begun), settings=parts.settings(begun),
         traffic=show.traffic_table(single) if single else None, theory=theory, events=parts.happened(begun),
         provenance=parts.provenance(begun), version=__version__,
         data=_script({

@@ -11,13 +11,14 @@ from rich.filesize import decimal
 
 from pmom_mpi.analysis import show
 from pmom_mpi.analysis.concerns import Concern, concerns
+from pmom_mpi.analysis.curves import Curve
 from pmom_mpi.analysis.read import Run
 from pmom_mpi.analysis.summary import results as values_of
 from pmom_mpi.analysis.summary import traffic
 from pmom_mpi.analysis.tables import Table
 from pmom_mpi.analysis.varying import texts
 from pmom_mpi.campaign import outcome
-from pmom_mpi.campaign.compare import IGNORED, groups
+from pmom_mpi.campaign.compare import IGNORED
 from pmom_mpi.campaign.states import duration
 
 MOST_VALUES, MOST_NAMES, MOST_EVENTS = 12, 8, 200
@@ -75,7 +76,9 @@ def tiles(runs: Sequence[Run]) -> list[Tile]:
     )
     made.append(Tile("sent", decimal(int(sum(sent))), f"{bits:.3g} bits a coordinate up" if one else "up and down"))
     speed = f"{1e3 * sum(seconds) / max(rows, 1):.3g} ms an iteration"
-    made.append(Tile("time", duration(sum(seconds)) if sum(seconds) >= 10 else f"{sum(seconds):.2f} s", speed))
+    whole = sum(seconds)
+    exact = f"{whole:.3g} s" if whole >= 0.1 else f"{1e3 * whole:.3g} ms"
+    made.append(Tile("time", duration(whole) if whole >= 10 else exact, speed))
     return made
 
 
@@ -101,11 +104,11 @@ def warned(runs: Sequence[Run]) -> list[Warned]:
     return sorted(made, key=lambda one: one.concern.weight != "bad")
 
 
-def results(runs: Sequence[Run]) -> list[Table]:
-    """Of one run every metric, of many a row a setting."""
-    if len(runs) == 1:
-        return [show.results_table(runs[0])]
-    return [outcome.table(groups(runs))]
+def results(found: Sequence[Curve]) -> list[Table]:
+    """Of one run every metric, of many a row a setting, in the order of the curves."""
+    if len(found) == len(found[0].runs) == 1:
+        return [show.results_table(found[0].runs[0])]
+    return [outcome.table([outcome.Group(curve.label, curve.runs, {}) for curve in found])]
 
 
 def varying(runs: Sequence[Run]) -> Table | None:

@@ -109,6 +109,32 @@ def test_a_picture_is_as_wide_as_it_says(folder, tmp_path, size, inches):
     assert float(box[1]) == pytest.approx(72 * inches, abs=0.1)
 
 
+@pytest.mark.parametrize("size", ["one-column", "two-column"])
+def test_nothing_is_cut_at_the_edges(folder, tmp_path, size):
+    drawn(folder, "-o", tmp_path / "x.png", "--size", size)
+    image = imread(tmp_path / "x.png")
+    assert image[:, :2].min() == image[:, -2:].min() == image[:2].min() == image[-2:].min() == 1.0
+
+
+def test_metrics_against_one_thing_stand_beside_each_other_where_there_is_room(runs):
+    wide, narrow = (
+        plot.plot(runs.runs, ["train_loss", "train_accuracy"], ["bits"], size=size) for size in ("slide", "one-column")
+    )
+    assert [axis.get_ylabel() for axis in wide.axes] == ["training loss", "training accuracy"]
+    assert [len({axis.get_subplotspec().rowspan.start for axis in one.axes}) for one in (wide, narrow)] == [1, 2]
+    assert wide.axes[0].get_ylim() != wide.axes[1].get_ylim()
+    assert wide.get_figheight() < wide.get_figwidth()
+
+
+def test_labels_of_a_logarithmic_axis_are_numbers(runs):
+    axis = plot.plot(runs.runs, ["train_loss"], ["bits"], log=True, log_x=True).axes[0]
+    axis.set(xlim=(1e5, 1e7), ylim=(0.15, 2.5))
+    axis.figure.canvas.draw()
+    told = {text.get_text() for text in axis.yaxis.get_ticklabels(which="both")}
+    assert {"0.2", "0.5", "1", "2"} <= told and not {"0.3", "0.6"} & told and not any("times" in one for one in told)
+    assert "$10^{6}$" in {text.get_text() for text in axis.xaxis.get_ticklabels()}
+
+
 def test_the_style_file_has_the_last_word(folder, tmp_path):
     style, plain, styled = (tmp_path / name for name in ("own.mplstyle", "plain.svg", "styled.svg"))
     style.write_text("axes.prop_cycle: cycler('color', ['123456', '654321'])\nfigure.facecolor: abcdef\n")

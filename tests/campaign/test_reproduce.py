@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from pmom_mpi.analysis import published, read
-from pmom_mpi.campaign import folder
-from pmom_mpi.campaign.reproduce import Wanted
+from pmom_mpi.campaign import folder, reproduce
+from pmom_mpi.campaign.identity import identity
+from pmom_mpi.campaign.reproduce import Published, Wanted
 from pmom_mpi.cli import main
 from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
@@ -165,6 +170,62 @@ def test_a_run_that_is_there_counts_by_its_config_not_by_its_name(tmp_path):
     experiment.run(raw | digits)
     with pytest.raises(UserError, match=r"none-beta1-seed0.h5: a run of another config than the published one; .*-o"):
         Wanted.of(["none-beta1"], [0], 2, tmp_path).missing()
+
+
+@pytest.fixture
+def fashion(tmp_path, digits_run):
+    """``fashion(config, values)``: a file in the folder that says it is the run of a config, with these metrics."""
+
+    def make(raw, **values):
+        path = Path(raw["output"])
+        shutil.copy(digits_run, path)
+        with h5py.File(path, "r+") as file:
+            file.attrs["config"] = yaml.safe_dump(raw)
+            for name, value in values.items():
+                file["metrics"][name][:] = value
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    raw = published.config("clip_norm-1-beta0.1", 0, 2, str(tmp_path_factory.mktemp("digits") / "x.h5"))
+    other = {"data": {"name": "digits", "nodes": 3}, "problem": {"kind": "softmax_regression"}}
+    return experiment.run(raw | other).path
+
+
+SETTING = "clip_norm-1-beta0.1"
+
+
+def test_a_file_of_unflipped_test_images_is_not_taken_for_one_of_flipped_ones(tmp_path, fashion):
+    pytest.importorskip("torch")
+    name = f"fashion-{SETTING}-seed0.h5"  # as both were once called
+    flipped, plain = (published.config(SETTING, 0, 2, str(tmp_path / name), "fashion", how) for how in (False, True))
+    assert identity(flipped) != identity(plain)
+    fashion(plain)
+    with pytest.raises(UserError, match=f"{name}: a run of another config than the published one"):
+        Wanted.of([SETTING], [0], 2, tmp_path, "fashion").missing()
+    fashion(flipped)
+    wanted = Wanted.of([SETTING], [0], 2, tmp_path, "fashion")
+    assert wanted.missing().runs == ()
+    (found,) = wanted.comparisons()
+    assert found.run.path.name == name
+
+
+def test_the_table_of_fashion_says_how_test_images_were_seen_and_what_is_too_far(tmp_path, fashion):
+    pytest.importorskip("torch")
+    band = published.band(SETTING, "test_loss", [0], "fashion", 2)
+    means = {name: values[:2] for name, values in published.curve(SETTING, 0, "fashion").items()}
+    for plain in (False, True):
+        path = Published(SETTING, 0, plain).path(tmp_path, "fashion")
+        away = {"test_loss": band.mean + (3 if plain else 1) * (band.high - band.mean)}
+        fashion(published.config(SETTING, 0, 2, str(path), "fashion", plain), **means | away)
+    found = Wanted.of([SETTING], [0], 2, tmp_path, "fashion", "both").comparisons()
+    columns = {str(column.header): list(column.cells) for column in reproduce.table(found).columns}
+    assert columns["test images"] == ["flipped", "as they are"]
+    assert columns["within 2 std"] == ["yes", "no: test_loss"]
+    assert columns["test_loss / std"] == ["1.00", "3.00"] and columns["train_loss / std"] == ["0.00", "0.00"]
 
 
 def test_unknown_settings_and_seeds_are_named(tmp_path):

@@ -84,6 +84,12 @@ def test_what_a_file_holds_is_no_script(folder, tmp_path, request):
         assert browser.run("document.title").startswith("</script>") and not browser.complaints
 
 
+def test_a_run_of_one_iteration_that_was_not_evaluated(tmp_path):
+    run = experiment.run(RAW | {"iterations": 1, "evaluate": {"every": 0}}, output=tmp_path / "one.h5")
+    text = page.page([read.load(run.path)])
+    assert "first iteration is left out" not in text and " ms</b><small>" in text and "training loss" in text
+
+
 def test_what_cannot_be_read_is_said_and_the_rest_shown(folder, tmp_path):
     (tmp_path / "junk.h5").write_bytes(b"junk")
     assert said("report", tmp_path / "junk.h5", "-o", tmp_path / "x.html")[0] == 2
@@ -102,6 +108,8 @@ def test_what_is_to_be_minded(folder, tmp_path):
         rows = len(file["metrics/iteration"])
         for name in ("gradient", "bias", "encode", "send", "evaluate"):
             file[f"workers/{name}"] = np.tile([1.0, 1.0, 4.0], (rows, 1))
+        file["workers/wait"] = np.tile([90.0, 3.0, 0.0], (rows, 1))  # those who are not busy
+        for name in file["workers"]:
             file[f"workers/{name}"].attrs.update(unit="s", description="", better="", headline=0, role="time")
         file["provenance"].attrs.update(runs_at_once="3")
     kinds = {one.kind: one.what for one in concerns(read.load(tmp_path / "slow.h5"))}
@@ -203,3 +211,9 @@ def test_a_phone_scrolls_down_only_and_dark_is_dark(browser, shown):
 def test_it_prints(browser, shown):
     browser.open(shown[1], dark=True)
     assert len(browser.ask("Page.printToPDF")["data"]) > 20_000 and browser.complaints == []
+    browser.ask("Emulation.setEmulatedMedia", media="print")
+    browser.ask("Emulation.setDeviceMetricsOverride", width=688, height=900, deviceScaleFactor=1, mobile=False)
+    wide = "(c => c.getBoundingClientRect().right)(document.querySelector('.charts .chart:nth-child(2) canvas'))"
+    browser.run("document.querySelectorAll('.u-wrap').forEach(one => one.style.width = '900px')")  # as on a wide screen
+    assert browser.run(wide) <= 688 and browser.run("document.documentElement.scrollWidth") == 688
+    browser.ask("Emulation.setEmulatedMedia", media="")
