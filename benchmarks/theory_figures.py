@@ -42,16 +42,11 @@ class Row:
     tight: float = float("nan")
 
 
-def diagnosed_run(config: str, changes: Sequence[str]) -> tuple[read.Run, Diagnosed]:
+def diagnosed(config: str, changes: Sequence[str]) -> Diagnosed:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.h5"
         pmom_mpi.run(CONFIGS / config, list(changes), output=path)
-        run = read.load(path)
-        return run, bounds.diagnosed(run)
-
-
-def diagnosed(config: str, changes: Sequence[str]) -> Diagnosed:
-    return diagnosed_run(config, changes)[1]
+        return bounds.diagnosed(read.load(path))
 
 
 def gaps(run: Diagnosed) -> np.ndarray:
@@ -136,7 +131,7 @@ def against_beta(iterations: int, betas: Sequence[float], batches: bool, tight: 
         assert run.noise is not None
         known = {"B": 0.0, "C": 0.0, "sigma2": float(run.noise[len(run.noise) // 2 :].mean())}
         limit = noise.pl_bound(10**9, gap=0, first_bias=0, **known, **method(run))
-        least = noisy.last_floor(**method(run), **known, convex=True) if tight else float("nan")
+        least = noisy.mean_floor(**method(run), **known, convex=True) if tight else float("nan")
         rows.append(Row(name, floor(run), float(limit), least))
     return rows
 

@@ -1,4 +1,4 @@
-"""What bias and noise leave of f - f* in the end: at most, by the best Lyapunov function, and at least, on a parabola.
+"""What bias and noise leave of f - f* in the long run: at most, by the best Lyapunov function, and on a parabola.
 
 As `pmom_mpi.theory.lyapunov`, but in expectation: noise of variance sigma^2 that is zero on average is orthogonal, in
 expectation, to all that was known before it was drawn. The function sought is quadratic in v^{k-1} and in the gradients
@@ -15,12 +15,6 @@ import numpy as np
 from pmom_mpi.theory.lyapunov import implied
 from pmom_mpi.theory.performance import Point, Programme, product, solve, solver, square
 from pmom_mpi.words.errors import UserError
-
-RATES = 5
-"""Values of 1 - rho that are tried, and as many again around the best of them."""
-
-FASTEST = 2.2
-"""Times gamma mu: the largest of them for convex functions, whose f - f* falls like (1 - gamma mu)^2K."""
 
 
 class _Step:
@@ -54,11 +48,11 @@ class _Step:
         return programme
 
 
-def last_floor(
+def mean_floor(
     smoothness: float, pl: float, step_size: float, beta: float, *, B: float, C: float, sigma2: float,
     convex: bool = False,
 ) -> float:  # fmt: skip
-    """The limit of a bound of E f(x^K) - f* of L-smooth functions; infinite where none of this kind is found.
+    """The limit of a bound of (1/K) sum_{k<K} E f(x^k) - f* of L-smooth functions; infinite where none is found.
 
     Parameters
     ----------
@@ -75,47 +69,30 @@ def last_floor(
 
     Examples
     --------
-    >>> round(last_floor(1.0, 0.5, 0.1, 1.0, B=0.0, C=0.0, sigma2=1.0), 3)  # gamma L sigma2 / (2 mu)
-    0.1
+    >>> round(mean_floor(1.0, 0.5, 0.1, 1.0, B=0.0, C=0.0, sigma2=1.0), 4)
+    0.0526
     """
-    solver()
+    cvxpy = solver()
     if B >= 1:
         return float("inf")
     step = _Step(smoothness * step_size, beta, B, pl / smoothness, convex)
-    unit = C / smoothness, sigma2 / smoothness  # in units in which L is 1
-
-    def floors(losses: np.ndarray) -> list[float]:
-        return [_least(step, loss, *unit) for loss in losses.tolist()]
-
-    losses = np.linspace(0.6 * (1 - B), FASTEST if convex else 1.0, RATES) * step_size * pl
-    losses = losses[losses < 1]
-    found = floors(losses)
-    best = int(np.argmin(found))
-    around = np.linspace(losses[max(best - 1, 0)], losses[min(best + 1, len(losses) - 1)], RATES)
-    return min(*found, *floors(around))
-
-
-def _least(step: _Step, loss: float, C: float, sigma2: float) -> float:
-    """The least r C + s sigma2 with E Psi^{k+1} <= (1 - loss) Psi^k + loss (r C + s sigma2) and Psi >= f(x) - f*."""
-    cvxpy = solver()
     size = len(step.now)
     P, weights, (r, s) = cvxpy.Variable((size, size), symmetric=True), cvxpy.Variable(2), cvxpy.Variable(2, nonneg=True)
     free = cvxpy.Variable(len(step.before_noise))
     now, then = step.now.T @ P @ step.now, step.then.T @ P @ step.then
     values = np.eye(4)
-    value_now, value_then = weights @ values[:2], weights @ values[2:]
     orthogonal = sum(one * matrix for one, matrix in zip(free, step.before_noise, strict=True))
-    conditions = implied(
-        (then - (1 - loss) * now) / loss + orthogonal - r * step.bias - s * step.noise,
-        (value_then - (1 - loss) * value_now) / loss,
+    conditions = implied(  # f(x^k) - f* + E Psi^{k+1} <= Psi^k + r C + s sigma2
+        then - now + orthogonal - r * step.bias - s * step.noise,
+        weights @ values[2:] - weights @ values[:2] + values[0],
         step.known(step.points),
         cvxpy,
     )
-    conditions += implied(-now, values[0] - value_now, step.known(step.points[:2]), cvxpy)
-    problem = cvxpy.Problem(cvxpy.Minimize(r * C + s * sigma2), conditions)
+    conditions += implied(-now, -weights @ values[:2], step.known(step.points[:2]), cvxpy)  # Psi >= 0
+    problem = cvxpy.Problem(cvxpy.Minimize((r * C + s * sigma2) / smoothness), conditions)
     with suppress(UserError):
         solve(problem, cvxpy)
-    return float(problem.value) if problem.status == cvxpy.OPTIMAL else float("inf")
+    return float(problem.value) if problem.status == cvxpy.OPTIMAL else float("inf")  # else it may be too small
 
 
 def parabola_floor(curvature: float, step_size: float, beta: float, *, C: float, sigma2: float) -> float:
