@@ -97,7 +97,7 @@ def certificate(
 
 def pl_bound(
     iterations: np.ndarray | int, *, gap: float, first_bias: float, B: float, C: float, sigma2: float,
-    smoothness: float, pl: float, step_size: float, beta: float, first_noise: float | None = None,
+    smoothness: float, pl: float, step_size: float, beta: float, M: float = 0.0, first_noise: float | None = None,
 ) -> np.ndarray:  # fmt: skip
     """An upper bound of E f(x^K) - f* where |grad f|^2 >= 2 mu (f - f*), the best of both arguments for every K.
 
@@ -112,7 +112,9 @@ def pl_bound(
         "gap": gap, "first_bias": first_bias, "B": B, "C": C, "sigma2": sigma2, "smoothness": smoothness, "pl": pl,
         "step_size": step_size, "beta": beta, "first_noise": sigma2 if first_noise is None else first_noise,
     }  # fmt: skip
-    found = [_direct(**known)] + ([shifted.linear(**known)] if beta < 1 else [])
+    found = [_direct(**known)] if M == 0 else []
+    if beta < 1 or M > 0:
+        found.append(shifted.linear(**known, M=M))
     rho, start, floor = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if not len(rho):
         raise UserError(f"step_size: {step_size:g} has no bound with beta = {beta:g} and B = {B:g}; try a smaller one")

@@ -2,7 +2,7 @@
 
 z^{k+1} = z^k - gamma g^k, so noise enters f(z) as it enters f(x) with SGD, like gamma L sigma^2, and f(x^k) is not far
 above an average of earlier f(z). Derived in docs/theory.md ("The shifted point"), whose names these are; used by
-`pmom_mpi.theory.noise`. All of it is for beta < 1: with beta 1, z is x.
+`pmom_mpi.theory.noise`. With beta 1, z is x, and all of this is known of SGD.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ SHARES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02)
 
 def splits(beta: float) -> tuple[np.ndarray, np.ndarray]:
     """Values of p = (1 - beta)^2 (1 + t) and of q = beta^2 (1 + 1/t); of the first p = 1 - beta and q = beta."""
+    if beta == 1:
+        return np.zeros(1), np.ones(1)
     t = np.array(SHARES) * beta / (1 - beta)
     return (1 - beta) ** 2 * (1 + t), beta**2 * (1 + 1 / t)
 
@@ -51,8 +53,8 @@ class Linear(NamedTuple):
 
 
 def linear(
-    *, gap: float, first_bias: float, first_noise: float, B: float, C: float, sigma2: float, smoothness: float,
-    pl: float, step_size: float, beta: float,
+    *, gap: float, first_bias: float, first_noise: float, B: float, C: float, sigma2: float, M: float,
+    smoothness: float, pl: float, step_size: float, beta: float,
 ) -> Linear:  # fmt: skip
     """For some c between 0 and 1 - B, each with the other parameters that have the least floor; may be empty.
 
@@ -64,26 +66,34 @@ def linear(
     c, bent, E, p, q = _grid(step, beta, B)
     weight = (bent - step) / q  # 2 W / gamma
     rho = 1 - step_size * pl * c
-    fits = _fits(c, bent, E, B, (rho - p) * weight, away) & (weight * beta <= 1 - step / beta) & (rho > 1 - beta)
-    floor_z = (E * C + (step + beta**2 * weight) * sigma2) / (2 * pl * c)
-    # f(x) is an average of f(z), but for (Lambda - W)_+ |v|^2
+    entering = step + beta**2 * weight  # what a unit of noise adds to 2 V / gamma
+    fits = _fits(c, bent, E, E * B + entering * M, (rho - p) * weight, away)
+    fits &= (weight * beta <= 1 - step / beta) & (rho > 1 - beta)
+    floor_z = (E * C + entering * sigma2) / (2 * pl * c)
+    # f(x) is an average of f(z), but for (Lambda - W)_+ |v|^2 = left |v|^2
     left = np.maximum(step_size * away / (2 * beta) - step_size * weight / 2, 0)
-    spread = beta / (2 - beta) * sigma2  # what noise makes of E|v|^2
-    a, push = np.sqrt(2 * L * left) * (1 + np.sqrt(B)), np.sqrt(left) * (np.sqrt(C) + np.sqrt(spread))
+    kept = beta / (2 - beta)  # of the variance of noise, in v
+    a = np.sqrt(2 * L * left) * (1 + np.sqrt(B) + np.sqrt(kept * M))
+    push = np.sqrt(left) * (np.sqrt(C) + np.sqrt(kept * sigma2))
     fits &= a < 1
+    a = np.minimum(a, 0.999)
     root = (a * push + np.sqrt(a**2 * push**2 + (1 - a**2) * (floor_z + push**2))) / (1 - a**2)  # sqrt(E f(x) - f*)
-    slower = beta / (rho - 1 + beta)
     by_value = a**2 + np.where(push > 0, a * push / np.maximum(root, 1e-300), 0)
-    by_noise = _slope_in_noise(left, a * root, C, spread)
+    by_noise = np.sqrt(left) * (a * root + push) / np.sqrt(kept * sigma2) if sigma2 > 0 else 0.0
     begun = gap + step_size * (first_bias + (step / beta + beta * weight) * first_noise) / (2 * beta * rho)
+    slower = beta / (rho - 1 + beta)
     lasting = 1 - rho * slower**2 * by_value
-    fits &= lasting > 0
     start = rho * slower * (begun + by_noise * first_noise / rho) / lasting
-    floor = np.where(fits, root**2, np.inf).reshape(-1, c.shape[-1])
-    best = floor.argmin(axis=0), np.arange(c.shape[-1])
-    found = [np.broadcast_to(part, fits.shape).reshape(floor.shape)[best] for part in (rho, start)]
-    kept = np.isfinite(floor[best])
-    return Linear(found[0][kept], found[1][kept], floor[best][kept])
+    return _least(rho, start, np.where(fits & (lasting > 0), root**2, np.inf))
+
+
+def _least(rho: np.ndarray, start: np.ndarray, floor: np.ndarray) -> Linear:
+    """For each c, along the last axis, what has the least floor."""
+    flat = floor.reshape(-1, floor.shape[-1])
+    best = flat.argmin(axis=0), np.arange(flat.shape[1])
+    found = [np.broadcast_to(part, floor.shape).reshape(flat.shape)[best] for part in (rho, start, floor)]
+    finite = np.isfinite(found[2])
+    return Linear(*(part[finite] for part in found))
 
 
 def _grid(step: float, beta: float, B: float) -> tuple[np.ndarray, ...]:
@@ -92,24 +102,19 @@ def _grid(step: float, beta: float, B: float) -> tuple[np.ndarray, ...]:
     c = (1 - B) * np.concatenate([[0.1, 0.3, 0.5], 1 - np.geomspace(0.4, 1e-3, 13)])
     E = np.concatenate([[1.0], 1 + np.geomspace(1e-3, 30, 19)])
     p, q = splits(beta)
-    return (
-        c, bent[:, None, None, None], E[:, None, None], p[:, None], q[:, None],
-    )  # fmt: skip
+    return c, bent[:, None, None, None], E[:, None, None], p[:, None], q[:, None]
 
 
-def _fits(c: np.ndarray, bent: np.ndarray, E: np.ndarray, B: float, gained: np.ndarray, away: float) -> np.ndarray:
-    """Whether the smallest A, a Schur complement, satisfies A (L tau)^2 <= (rho - p) 2 W / gamma."""
-    gradient, bias, both = 2 - bent - c - E * B, E - bent, 1 - bent
+def _fits(
+    c: np.ndarray, bent: np.ndarray, E: np.ndarray, lost: np.ndarray, gained: np.ndarray, away: float
+) -> np.ndarray:
+    """Whether the smallest A, a Schur complement, satisfies A (L tau)^2 <= (rho - p) 2 W / gamma.
+
+    ``lost`` is what B and M take of the gradient's square.
+    """
+    gradient, bias, both = 2 - bent - c - lost, E - bent, 1 - bent
     determinant = gradient * bias - both**2
     with np.errstate(divide="ignore", invalid="ignore"):
         A = c + ((1 - c) ** 2 * bias - 2 * (1 - c) * both + gradient) / determinant
         fits: np.ndarray = (determinant > 0) & (gradient > 0) & (A * away**2 <= gained)
     return fits
-
-
-def _slope_in_noise(left: np.ndarray, rest: np.ndarray, C: float, noise: float) -> np.ndarray:
-    """Derivative of (rest + sqrt(left) (sqrt C + sqrt noise))^2 by the noise; 0 where there is none."""
-    if noise == 0:
-        return np.zeros_like(left * rest)
-    root = np.sqrt(left)
-    return root * (rest + root * (np.sqrt(C) + np.sqrt(noise))) / np.sqrt(noise)
