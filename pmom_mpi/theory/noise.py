@@ -60,9 +60,11 @@ def bound(
     return found
 
 
-def residual(*, B: float, C: float, sigma2: float, smoothness: float, step_size: float, beta: float) -> float:
+def residual(
+    *, B: float, C: float, sigma2: float, smoothness: float, step_size: float, beta: float, M: float = 0.0
+) -> float:
     """What `bound` tends to: the floor that bias and noise leave."""
-    method = {"smoothness": smoothness, "step_size": step_size, "beta": beta}
+    method = {"smoothness": smoothness, "step_size": step_size, "beta": beta, "M": M}
     return float(bound(np.inf, gap=0.0, first_bias=0.0, B=B, C=C, sigma2=sigma2, **method))  # type: ignore[arg-type]
 
 
