@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from pmom_mpi.commands.options import print_table
-from pmom_mpi.words.errors import UserError
 
 
 @click.command()
@@ -20,12 +19,14 @@ from pmom_mpi.words.errors import UserError
 @click.option("--step-size", type=click.FloatRange(0, min_open=True), help="--tight: gamma.")
 @click.option("-B", "b", type=click.FloatRange(0), help="--tight: |eta|^2 <= B |grad f|^2 + C.")
 @click.option("-C", "c", type=click.FloatRange(0), help="--tight.")
+@click.option("--sigma2", type=click.FloatRange(0), help="--tight: of noise that is apart from B and C.")
 @click.option("--gap", type=click.FloatRange(0, min_open=True), help="--tight: f(x^0) - f*; without FILE 1.")
 @click.option("-K", "--iterations", type=click.IntRange(1, 30), default=5, show_default=True, help="--tight.")
 @click.option("--best", is_flag=True, help="--tight: also seek the beta and the gamma with the least worst case.")
 def theory(
     file: str | None, output: str | None, smoothness: float | None, tight: bool, mu: float | None, beta: float | None,
-    step_size: float | None, b: float | None, c: float | None, gap: float | None, iterations: int, best: bool,
+    step_size: float | None, b: float | None, c: float | None, sigma2: float | None, gap: float | None,
+    iterations: int, best: bool,
 ) -> None:  # fmt: skip
     """Hold the bounds of docs/theory.md beside the run FILE: which assumptions held, what was promised, what happened.
 
@@ -35,22 +36,24 @@ def theory(
     \b
     pmom run configs/problems/ridge.yaml -s diagnostics.every=1
     pmom theory results/ridge-0.h5 -o ridge.png
-    pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 --mu 0.1 -K 8
+    pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 --mu 0.1 -K 8 -o worst.png
     """
+    from pmom_mpi.analysis.style import save
     from pmom_mpi.commands.tables import on_terminal
 
     if tight:
-        from pmom_mpi.analysis.worst import Constants, known, tables
+        from pmom_mpi.analysis import worst, worst_figure
 
+        told = worst.Constants(smoothness, mu, step_size, beta, b, c, gap, sigma2)
+        seen = None if file is None else worst.diagnosed(file, told)
+        constants = told if seen is None else worst.known(seen, told)
+        print_table(on_terminal(worst.tables(constants, iterations, best)))
         if output is not None:
-            raise UserError("-o: --tight draws nothing; python benchmarks/tight.py does")
-        told = Constants(smoothness, mu, step_size, beta, b, c, gap)
-        print_table(on_terminal(tables(told if file is None else known(file, told), iterations, best)))
+            click.echo(str(save(worst_figure.figure(constants, iterations, seen), output)))
         return
     if file is None:
         raise click.MissingParameter(param_hint="FILE", param_type="argument")
     from pmom_mpi.analysis import bounds, read
-    from pmom_mpi.analysis.style import save
     from pmom_mpi.theory.live import examine
 
     run = read.load(file)
