@@ -23,7 +23,7 @@ from pmom_mpi.analysis.tables import Table
 from pmom_mpi.runtime.setting import ready
 from pmom_mpi.runtime.source import Raw
 from pmom_mpi.theory import bias
-from pmom_mpi.theory.live import Diagnosed
+from pmom_mpi.theory.diagnosed import Diagnosed
 
 NODES = 10
 SOURCES = {

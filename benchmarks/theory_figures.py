@@ -22,7 +22,8 @@ from pmom_mpi.analysis import bounds, read
 from pmom_mpi.analysis.style import COLORS, dress, panels, save
 from pmom_mpi.analysis.tables import Table
 from pmom_mpi.theory import bias, lyapunov, noise, noisy, nonconvex, pl
-from pmom_mpi.theory.live import Diagnosed, examine
+from pmom_mpi.theory.diagnosed import Diagnosed
+from pmom_mpi.theory.live import examine
 from pmom_mpi.words.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "problems"

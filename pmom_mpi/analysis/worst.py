@@ -8,7 +8,8 @@ from pmom_mpi.analysis import bounds, read
 from pmom_mpi.analysis.tables import Table
 from pmom_mpi.theory import lyapunov, noise, noisy, nonconvex, pl, tight
 from pmom_mpi.theory.bias import Affine, envelope
-from pmom_mpi.theory.live import Diagnosed, examine
+from pmom_mpi.theory.diagnosed import Diagnosed
+from pmom_mpi.theory.live import examine
 from pmom_mpi.theory.tight import Setting
 from pmom_mpi.words.errors import UserError
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pmom_mpi.analysis.style import COLORS, dress, panels
 from pmom_mpi.analysis.worst import Constants
 from pmom_mpi.theory import nonconvex, pl, tight
-from pmom_mpi.theory.live import Diagnosed
+from pmom_mpi.theory.diagnosed import Diagnosed
 from pmom_mpi.theory.tight import Setting
 from pmom_mpi.words.errors import UserError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from pmom_mpi.commands.options import print_table
@@ -13,6 +15,7 @@ from pmom_mpi.commands.options import print_table
 @click.option(
     "-L", "--smoothness", type=click.FloatRange(0, min_open=True), help="L, instead of what the problem knows of it."
 )
+@click.option("--lanczos", is_flag=True, help="Where no L is known, also look at the Hessian: loads FILE's problem.")
 @click.option("--tight", is_flag=True, help="The exact worst case beside the bounds instead; FILE is then optional.")
 @click.option("--mu", type=click.FloatRange(0, min_open=True), help="--tight: of the PL inequality, or convexity.")
 @click.option("--beta", type=click.FloatRange(0, 1, min_open=True), help="--tight: of the momentum.")
@@ -24,9 +27,9 @@ from pmom_mpi.commands.options import print_table
 @click.option("-K", "--iterations", type=click.IntRange(1, 30), default=5, show_default=True, help="--tight.")
 @click.option("--best", is_flag=True, help="--tight: also seek the beta and the gamma with the least worst case.")
 def theory(
-    file: str | None, output: str | None, smoothness: float | None, tight: bool, mu: float | None, beta: float | None,
-    step_size: float | None, b: float | None, c: float | None, sigma2: float | None, gap: float | None,
-    iterations: int, best: bool,
+    file: str | None, output: str | None, smoothness: float | None, lanczos: bool, tight: bool, mu: float | None,
+    beta: float | None, step_size: float | None, b: float | None, c: float | None, sigma2: float | None,
+    gap: float | None, iterations: int, best: bool,
 ) -> None:  # fmt: skip
     """Hold the bounds of docs/theory.md beside the run FILE: which assumptions held, what was promised, what happened.
 
@@ -58,6 +61,11 @@ def theory(
 
     run = read.load(file)
     found = bounds.diagnosed(run, smoothness)
+    if lanczos and found.smoothness is None:
+        from pmom_mpi.measure.constants import along
+        from pmom_mpi.runtime.setting import ready
+
+        found = replace(found, lanczos=along(ready(run.config), run.model()))
     promise = examine(found)
     print_table(on_terminal(bounds.tables(run, found, promise)))
     if output is not None:
