@@ -13,7 +13,7 @@ import numpy as np
 
 from pmom_mpi.analysis.style import COLORS, dress, panels, save
 from pmom_mpi.analysis.tables import Table
-from pmom_mpi.theory import lyapunov, nonconvex, tight
+from pmom_mpi.theory import lyapunov, noisy, nonconvex, tight
 from pmom_mpi.theory.tight import Setting
 
 BETAS = (1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
@@ -43,16 +43,6 @@ def largest_step(beta: float, B: float) -> float:
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if lyapunov.average_floor(1.0, middle, beta, B) < 1e3 else (low, middle)
     return low
-
-
-def noise_on_a_parabola(step: float, beta: float) -> float:
-    """Where f = x^2 / 2 ends under noise of variance 1: half of the stationary E x^2; infinite where it diverges."""
-    keep = np.array([[1 - step * beta, -step * (1 - beta)], [beta, 1 - beta]])
-    if np.abs(np.linalg.eigvals(keep)).max() >= 1:
-        return float("inf")
-    push = beta * np.array([-step, 1.0])
-    moments = np.linalg.solve(np.eye(4) - np.kron(keep, keep), np.outer(push, push).ravel())
-    return float(moments[0] / 2)
 
 
 def show(title: str, rows: dict[str, np.ndarray], columns: tuple[str, ...]) -> None:
@@ -85,7 +75,7 @@ def main() -> None:
     axes[0, 2].set(xlabel="beta", ylabel="largest gamma L", title="steps with a bound")
     gammas = np.geomspace(0.05, 6, 200)
     for place, beta in enumerate((1.0, 0.5, 0.1)):
-        floors = np.array([noise_on_a_parabola(step, beta) for step in gammas])
+        floors = np.array([noisy.parabola_floor(1.0, step, beta, C=0.0, sigma2=1.0) for step in gammas])
         axes[0, 3].loglog(gammas, floors, color=COLORS[place], label=f"beta = {beta:g}")
     axes[0, 3].set(xlabel="gamma L", ylabel="f - f*", title="noise on a parabola, exactly", ylim=(1e-2, 1e2))
     for axis in axes[0]:

@@ -13,7 +13,8 @@ from pmom_mpi.analysis.style import COLORS, dress, panels
 from pmom_mpi.analysis.tables import Table
 from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
 from pmom_mpi.method.schedules import Constant
-from pmom_mpi.theory.live import Diagnosed, Promise
+from pmom_mpi.theory.diagnosed import Diagnosed
+from pmom_mpi.theory.live import Promise
 from pmom_mpi.words.errors import UserError
 
 
@@ -75,6 +76,7 @@ def tables(run: Run, found: Diagnosed, promise: Promise) -> list[Table]:
         ("predicted residual C / (1 - eps - B)", _number(promise.residual)),
         ("B, C of the smallest envelope", f"{promise.affine.B:.4g}, {promise.affine.C:.4g}"),
         ("L", _number(promise.smoothness) + (" (estimate)" if promise.estimated and promise.smoothness else "")),
+        ("mu", _number(promise.pl) + " (estimate)" * promise.pl_estimated),
         ("largest minibatch variance", _largest(run, "variance")),
         ("largest heterogeneity zeta^2", _largest(run, "heterogeneity")),
     ]

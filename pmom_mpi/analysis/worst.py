@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields, replace
 
 from pmom_mpi.analysis import bounds, read
 from pmom_mpi.analysis.tables import Table
-from pmom_mpi.theory import lyapunov, nonconvex, pl, tight
+from pmom_mpi.theory import lyapunov, noise, noisy, nonconvex, pl, tight
+from pmom_mpi.theory.bias import Affine, envelope
+from pmom_mpi.theory.diagnosed import Diagnosed
 from pmom_mpi.theory.live import examine
 from pmom_mpi.theory.tight import Setting
 from pmom_mpi.words.errors import UserError
@@ -14,7 +16,10 @@ from pmom_mpi.words.errors import UserError
 
 @dataclass(frozen=True)
 class Constants:
-    """L, mu, gamma, beta, B, C and f(x^0) - f*; None where not known."""
+    """L, mu, gamma, beta, B, C and f(x^0) - f*; None where not known.
+
+    ``sigma2`` is of the noise, and ``mean`` B and C of the mean bias where both are known apart.
+    """
 
     smoothness: float | None
     pl: float | None
@@ -23,6 +28,8 @@ class Constants:
     B: float | None
     C: float | None
     gap: float | None
+    sigma2: float | None = None
+    mean: Affine | None = None
 
     def setting(self, iterations: int) -> Setting:
         """For K iterations; raises `UserError` where a constant is missing that has no default."""
@@ -34,12 +41,19 @@ class Constants:
         return Setting(self.smoothness, self.step_size, self.beta, self.B or 0.0, self.C or 0.0, iterations, gap)
 
 
-def known(path: str, told: Constants) -> Constants:
-    """The constants of the diagnosed run in ``path``, but for those that are told."""
-    found = bounds.diagnosed(read.load(path), told.smoothness)
+def diagnosed(path: str, told: Constants) -> Diagnosed:
+    """The run in ``path``."""
+    return bounds.diagnosed(read.load(path), told.smoothness)
+
+
+def known(found: Diagnosed, told: Constants) -> Constants:
+    """The constants of a diagnosed run, but for those that are told."""
     promise = examine(found)
     gap = found.value[0] - (0.0 if found.minimum is None else found.minimum)
     run = Constants(promise.smoothness, found.pl, found.step_size, found.beta, *promise.affine, float(gap))
+    if found.noise is not None and found.mean_bias is not None:
+        mean = envelope(found.gradient, found.mean_bias.clip(min=0))
+        run = replace(run, sigma2=float(found.noise.mean()), mean=mean)
     given = {one.name: value for one in fields(told) if (value := vars(told)[one.name]) is not None}
     return replace(run, **given)
 
@@ -64,8 +78,21 @@ def tables(constants: Constants, iterations: int, best: bool) -> list[Table]:
             (f"f - f*{K}, PL (at most)", _number(tight.last(setting, mu).value), promised),
             ("f - f* in the end, PL (at most)", _number(floor), limit),
         ]
+    if mu is not None and constants.sigma2 is not None:
+        rows += _noisy(setting, mu, constants.sigma2, constants.mean or Affine(setting.B, setting.C))
     made = [Table(_title(setting, mu), ("what", "worst case", "bound"), tuple(rows))]
     return [*made, _best(setting, mu)] if best else made
+
+
+def _noisy(setting: Setting, mu: float, sigma2: float, mean: Affine) -> list[tuple[str, str, str]]:
+    """Floors of the mean of f - f* with noise apart from bias."""
+    method = {"smoothness": setting.smoothness, "pl": mu, "step_size": setting.step_size, "beta": setting.beta}
+    apart = mean._asdict() | {"sigma2": sigma2}
+    promised = _bound(noise.pl_bound, 10**12, method | apart | {"gap": 0.0, "first_bias": 0.0})
+    title = f"noise apart (sigma^2 = {sigma2:.3g}, B = {mean.B:.3g}, C = {mean.C:.3g}), mean f - f* in the long run"
+    floors = [_number(noisy.mean_floor(**method, **apart, convex=convex)) for convex in (True, False)]
+    names = f"{title}, strongly convex (at most)", "the same, PL (at most)"
+    return [(name, value, promised) for name, value in zip(names, floors, strict=True)]
 
 
 def _best(setting: Setting, mu: float | None) -> Table:

@@ -59,11 +59,11 @@ def advise(config: str, overrides: tuple[str, ...], iterations: int | None, outp
     rows = tuple((f"{one.step_size:.4g}", str(one.iterations), f"{one.value:.6g}") for one in found.trials)
     betas = tuple(
         (f"{one.beta:g}", f"{one.step_size:.3g}", f"{one.floor:.3g}", "" if one.gap is None else f"{one.gap:.3g}",
-         f"{one.bound:.3g}")
+         f"{one.bound:.3g}", f"{one.sgd:.3g}")
         for one in found.momenta
     )  # fmt: skip
     kinds = tuple((one.label, f"{one.bits:.3g}", f"{one.error:.3g}", f"{one.floor:.3g}") for one in found.operators)
-    heads = ("beta", "step size", "floor", "floor of f - f*", "bound")
+    heads = ("beta", "step size", "floor", "floor of f - f*", "bound", "floor with beta 1")
     print_table(on_terminal([
         Table("trials: f at the end, nan where it grew", ("step size", "iterations", "f"), rows),
         Table("beta, and half of its largest step size with a bound on mean |grad f|^2", heads, betas),

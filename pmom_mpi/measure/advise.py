@@ -14,14 +14,12 @@ from pmom_mpi import config as configs
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.bounds import diagnosed
 from pmom_mpi.bias.base import Quantizer
-from pmom_mpi.measure import choices, constants
+from pmom_mpi.measure import apart, choices, constants
 from pmom_mpi.method.momentum import EMA, SGD, HeavyBall
 from pmom_mpi.method.schedules import Constant
 from pmom_mpi.runtime import experiment
 from pmom_mpi.runtime.setting import Setting, ready
 from pmom_mpi.runtime.source import Raw
-from pmom_mpi.theory import nonconvex
-from pmom_mpi.theory.bias import envelope
 from pmom_mpi.words.errors import UserError
 
 FACTOR = 2.0
@@ -60,9 +58,9 @@ class Advice:
     estimated : bool
         Whether L is an estimate.
     B, C : float
-        The smallest affine envelope of the biases on the best run.
+        The smallest affine envelope of the mean biases on the best run, apart from the noise.
     floor : float or None
-        What the bound says the bias leaves of |grad f|^2, at an admissible step size: C / (1 - eps - B).
+        What the bound says bias and noise leave of |grad f|^2, with half of ``admissible``.
     iterations : int
         Of each short trial.
     trials : list of Trial
@@ -72,6 +70,8 @@ class Advice:
         What the bounds prefer, with the step sizes of `momenta`.
     momenta, operators : list
         What the bounds say of other betas and of other operators (`pmom_mpi.measure.choices`).
+    bias, noise : float
+        Means of |E eta|^2 and of E|eta - E eta|^2 on the best run (`pmom_mpi.measure.apart`).
     """
 
     step_size: float
@@ -87,6 +87,8 @@ class Advice:
     beta: float = 1.0
     momenta: list[choices.Momentum] = field(default_factory=list)
     operators: list[choices.Operator] = field(default_factory=list)
+    bias: float = 0.0
+    noise: float = 0.0
 
 
 def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = None) -> Advice:
@@ -115,9 +117,10 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
     points: dict[float, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
 
-        def trial(length: int, step_size: float) -> Trial:
+        def trial(length: int, step_size: float, repeats: int = 0) -> Trial:
             every = max(1, (length - 1) // LOOKS)
             changes = [f"{key}={step_size!r}", f"iterations={length}", "evaluate.every=0", f"diagnostics.every={every}"]
+            changes.append(f"diagnostics.repeats={repeats}")
             place = Path(folder) / f"{step_size!r}.h5"
             ended = experiment.run(config, [*overrides, *changes, "on_divergence=stop"], output=place, overwrite=True)
             values = read.load(place).metrics["diag_value"]
@@ -130,6 +133,10 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
         def seen(one: Trial) -> read.Run:
             return read.load(Path(folder) / f"{one.step_size!r}.h5")
 
+        def again(repeats: int) -> read.Run:
+            trial(best.iterations, best.step_size, repeats)
+            return seen(best)
+
         trials = _search(partial(trial, length), 1 / L, TRIALS)
         best, step_size, why = _pick(trials)
         reasons = [why]
@@ -139,19 +146,18 @@ def advise(config: Raw, overrides: Iterable[str] = (), iterations: int | None = 
             trials += whole
             best, step_size, why = _pick(whole)
             reasons.append(f"{why}: {NOISY if noisy else CHECKED}")
-        run = seen(best)
-        known = diagnosed(run)
-        sigma2 = float(np.nanmean(run.metrics["diag_variance"])) / setting.config.nodes
-    advice = _conclude(setting.config, known.gradient, known.bias, step_size, reasons, trials, length, L, estimated)
-    mean_bias = np.maximum(known.bias - sigma2, 0)
+        known = diagnosed(seen(best))
+        parts = apart.split(setting, seen(best), again, _random(setting))
+    advice = _conclude(setting.config, parts, step_size, reasons, trials, length, L, estimated)
     gap = float(known.value[0]) - (known.minimum if known.minimum is not None else min(0.0, float(known.value.min())))
-    mean = envelope(known.gradient, mean_bias)
-    momenta = choices.momenta(mean, sigma2, L, known.pl, gap=gap, iterations=total)
-    beta, why = choices.which_beta(momenta, float(mean_bias.mean()), sigma2)
+    momenta = choices.momenta(parts.affine, parts.sigma2, L, known.pl, gap=gap, iterations=total, M=parts.M)
+    beta, why = choices.which_beta(momenta, parts.bias, parts.noise)
     own = _average(setting.config)[0] or 1.0
     operators = choices.operators(setting, points[best.step_size], L, own, total)
     more = [*advice.reasons, why, choices.which_operator(operators)]
-    return replace(advice, beta=beta, momenta=momenta, operators=operators, reasons=more)
+    return replace(
+        advice, beta=beta, momenta=momenta, operators=operators, reasons=more, bias=parts.bias, noise=parts.noise
+    )
 
 
 def step_key(schedule: object) -> str:
@@ -211,17 +217,17 @@ def _average(config: configs.Config) -> tuple[float | None, float]:
 
 
 def _conclude(
-    config: configs.Config, gradients: np.ndarray, biases: np.ndarray, step_size: float, chosen: list[str],
-    trials: list[Trial], length: int, L: float, estimated: bool,
+    config: configs.Config, parts: apart.Apart, step_size: float, chosen: list[str], trials: list[Trial], length: int,
+    L: float, estimated: bool,
 ) -> Advice:  # fmt: skip
-    affine = envelope(gradients, biases)
+    B, C = parts.affine
     beta, scale = _average(config)
     word = "an estimate by Lanczos' method at x^0" if estimated else "the problem's own"
-    reasons = [f"L = {L:.4g}, {word}; B = {affine.B:.3g}, C = {affine.C:.3g} on the best of the trials"]
+    noise = f"; noise of {parts.M:.3g} |grad f|^2 + {parts.sigma2:.3g}" if parts.noise > 0 else ""
+    reasons = [f"L = {L:.4g}, {word}; B = {B:.3g}, C = {C:.3g}{noise} on the best of the trials ({parts.how})"]
     admissible = floor = None
     if beta is not None:
-        admissible = scale * nonconvex.largest_step_size(L, beta, affine.B)
-        eps = nonconvex.admissible_eps(admissible / scale * L * 0.5, beta)
-        floor = affine.C / (1 - eps - affine.B) if eps < 1 - affine.B else float("inf")
+        limit, floor = choices.admissible(parts.affine, parts.sigma2, parts.M, L, beta)
+        admissible = scale * limit
         reasons.append(f"largest step size with a bound: {admissible:.4g}; half of it leaves |grad f|^2 <= {floor:.3g}")
-    return Advice(step_size, admissible, L, estimated, *affine, floor, length, trials, [*reasons, *chosen])
+    return Advice(step_size, admissible, L, estimated, B, C, floor, length, trials, [*reasons, *chosen])

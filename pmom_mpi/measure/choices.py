@@ -31,13 +31,17 @@ OPERATORS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Momentum:
-    """A beta: its step size, the floors of |grad f|^2 and, where mu is known, of f - f*, and the bound in so long."""
+    """A beta: its step size, the floors of |grad f|^2 and, where mu is known, of f - f*, and the bound in so long.
+
+    ``sgd`` is the floor of |grad f|^2 with beta 1 and the same step size.
+    """
 
     beta: float
     step_size: float
     floor: float
     gap: float | None
     bound: float
+    sgd: float
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,16 @@ class Operator:
     floor: float
 
 
-def momenta(bias: Affine, sigma2: float, L: float, mu: float | None, *, gap: float, iterations: int) -> list[Momentum]:
-    """Every beta with half of its largest step size, by "Bias and noise apart".
+def momenta(
+    bias: Affine, sigma2: float, L: float, mu: float | None, *, gap: float, iterations: int, M: float = 0.0
+) -> list[Momentum]:
+    """Every beta with half of its largest step size, less where M asks for it, by "Bias and noise apart".
 
     Parameters
     ----------
     bias : Affine
         Of the mean bias.
-    sigma2 : float
+    sigma2, M : float
         Of the noise.
     L : float
     mu : float, optional
@@ -67,33 +73,51 @@ def momenta(bias: Affine, sigma2: float, L: float, mu: float | None, *, gap: flo
     found = []
     for beta in BETAS:
         step_size = HALF * nonconvex.largest_step_size(L, beta, bias.B)
-        method = {"smoothness": L, "step_size": step_size, "beta": beta, "sigma2": sigma2, **bias._asdict()}
-        floor = noise.residual(**method)
+        if M > 0:  # noise of M gamma L |grad f|^2, or a little more, comes off 1 - B
+            step_size = min(step_size, HALF * (1 - bias.B) / (M * L))
+        method = {"smoothness": L, "step_size": step_size, "sigma2": sigma2, "M": M, **bias._asdict()}
+        sgd, floor = noise.residual(**method, beta=1.0), noise.residual(**method, beta=beta)
+        method["beta"] = beta
         left = None
         if mu is not None:
             with suppress(UserError):
                 left = float(noise.pl_bound(10**12, gap=gap, first_bias=0.0, pl=mu, **method))
         bound = float(noise.bound(iterations, gap=gap, first_bias=bias.C, **method))
-        found.append(Momentum(beta, step_size, floor, left, bound))
+        found.append(Momentum(beta, step_size, floor, left, bound, sgd))
     return found
 
 
-def which_beta(momenta: list[Momentum], bias: float, sigma2: float) -> tuple[float, str]:
+def admissible(bias: Affine, sigma2: float, M: float, L: float, beta: float) -> tuple[float, float]:
+    """The largest step size with a bound, and what half of it leaves of |grad f|^2."""
+
+    def floor(step_size: float) -> float:
+        known = {"smoothness": L, "step_size": step_size, "beta": beta, "sigma2": sigma2, "M": M, **bias._asdict()}
+        return noise.residual(**known)
+
+    high = nonconvex.largest_step_size(L, beta, bias.B)
+    low = 0.0 if floor(high) == np.inf else high
+    for _ in range(20 if low < high else 0):  # relative noise asks for less: by bisection
+        middle = (low + high) / 2
+        low, high = (low, middle) if floor(middle) == np.inf else (middle, high)
+    return low, floor(HALF * low)
+
+
+def which_beta(momenta: list[Momentum], bias: float, noise: float) -> tuple[float, str]:
     """The beta with the least bound, and why.
 
     Parameters
     ----------
-    bias, sigma2 : float
-        Mean bias and noise, of which one is told the share.
+    bias, noise : float
+        Means of both, of which one is told the share.
     """
     best = min(momenta, key=lambda one: one.bound)
-    if not sigma2 > 0.01 * bias:
+    if not noise > 0.01 * bias:
         return 1.0, "beta: 1 by the bounds: there is no noise to average out, and a bias keeps its floor for every beta"
-    share = f"noise is {sigma2 / (sigma2 + bias):.0%} of the error"
+    share = f"noise is {noise / (noise + bias):.0%} of the error"
     if best.beta == 1:
         return 1.0, f"beta: 1 by the bounds: {share}, but in so few iterations the smaller steps of momentum cost more"
-    floors = f"{best.floor:.3g} instead of {momenta[0].floor:.3g} with beta = 1"
-    return best.beta, f"beta: {best.beta:g} by the bounds: {share}, of which a small beta lets less through ({floors})"
+    floors = f"{best.floor:.3g}; beta = 1 {momenta[0].floor:.3g} with a step of its own, {best.sgd:.3g} with this one"
+    return best.beta, f"beta: {best.beta:g} by the bounds: {share}, and its small step lets less through ({floors})"
 
 
 def operators(setting: Setting, x: np.ndarray, L: float, beta: float, iteration: int) -> list[Operator]:

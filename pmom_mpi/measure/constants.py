@@ -40,6 +40,14 @@ def smoothness(setting: Setting, *points: np.ndarray) -> tuple[float, bool]:
     return max(curvature(setting, x) for x in points), True
 
 
+def along(setting: Setting, end: np.ndarray) -> float | None:
+    """The largest curvature at x^0, at ``end`` and between; None where the problem knows its L itself."""
+    start = setting.problem.initial_point()
+    end = end.astype(start.dtype) if np.isfinite(end).all() else start  # a run that goes on has no end yet
+    found, estimated = smoothness(setting, start, ((start + end) / 2).astype(start.dtype), end)
+    return found if estimated else None
+
+
 def curvature(setting: Setting, x: np.ndarray) -> float:
     """The largest absolute eigenvalue of the Hessian of f at x, by one-sided differences of gradients."""
     at_x = full(setting, x)[1]

@@ -111,7 +111,9 @@ def reshuffled(variance: float, batches: int) -> float:
     return variance * sum(t / ((T - t) * (T - 1)) for t in range(T)) / T
 
 
-def cut_horizon(discount: float, largest_reward: float, largest_score: float, horizon: int) -> Affine:
+def cut_horizon(
+    discount: float, largest_reward: float, largest_score: float, horizon: int, independent: bool = False
+) -> Affine:
     """Of the mean bias of a policy gradient whose episodes end after ``horizon`` steps.
 
     Parameters
@@ -120,12 +122,16 @@ def cut_horizon(discount: float, largest_reward: float, largest_score: float, ho
         Below 1.
     largest_reward, largest_score : float
         No |reward| and no |grad log pi| is larger.
+    independent : bool
+        Whether steps are alike and none depends on earlier ones (a bandit), so that the tail is a part of the whole.
 
     Examples
     --------
     >>> cut_horizon(0.5, 1.0, 1.0, horizon=0)
     Affine(B=0.0, C=16.0)
     """
+    if independent:
+        return Affine(discount ** (2 * horizon), 0.0)
     left = 1 - discount
     tail = discount**horizon * ((horizon + 1) / left + discount / left**2)
     return Affine(0.0, (largest_reward * largest_score * tail) ** 2)

@@ -102,22 +102,23 @@ def _least(step: _Step, rho: float, unit: float, needed: float, gained: np.ndarr
     then = step.next_state.T @ P @ step.next_state
     first, second, third = np.eye(3)
     value_now, value_then = weights[0] * first + weights[1] * second, weights[0] * second + weights[1] * third
-    conditions = _implied(
+    conditions = implied(
         (then - rho * now + gained) / unit - r * step.bias,
         (value_then - rho * value_now) / unit,
         step.known(step.points),
         cvxpy,
     )
-    conditions += _implied(-now, needed * second - value_now, step.known(step.points[:2]), cvxpy)
+    conditions += implied(-now, needed * second - value_now, step.known(step.points[:2]), cvxpy)
     problem = cvxpy.Problem(cvxpy.Minimize(r), conditions)
     with suppress(UserError):
         solve(problem, cvxpy)
     return float(r.value) if problem.status == cvxpy.OPTIMAL else float("inf")  # what is inaccurate may be too small
 
 
-def _implied(quadratic, linear, known: Programme, cvxpy) -> list:
+def implied(quadratic, linear, known: Programme, cvxpy) -> list:
     """Conditions under which <quadratic, Gram> + linear . values <= 0 follows from what is known."""
     weights = cvxpy.Variable(len(known.limits), nonneg=True)
-    stacked = cvxpy.reshape(np.stack(known.quadratic).reshape(len(known.limits), -1).T @ weights, (5, 5), order="C")
+    flat = np.stack(known.quadratic).reshape(len(known.limits), -1).T @ weights
+    stacked = cvxpy.reshape(flat, (known.vectors, known.vectors), order="C")
     slack = stacked - quadratic
     return [(slack + slack.T) / 2 >> 0, linear == np.stack(known.linear).T @ weights]

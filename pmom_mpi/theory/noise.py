@@ -2,13 +2,15 @@
 
 The error of an estimate is eta^k = b^k + n^k, with b^k its mean given x^k and all before, the bias, and n^k noise that
 is zero on average and of variance E|n^k|^2 <= sigma2 + M |grad f(x^k)|^2. Everything here is about expectations.
-Derived in docs/theory.md, whose names these are.
+Derived in docs/theory.md, whose names these are. Each bound is the least of two: one follows f(x^k), the other
+f(z^k) (`pmom_mpi.theory.shifted`), which sees more of what averages out.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from pmom_mpi.theory import shifted
 from pmom_mpi.theory.nonconvex import admissible_eps, drift, smallest_eps
 from pmom_mpi.words.errors import UserError
 
@@ -21,7 +23,7 @@ def bound(
     iterations: np.ndarray | int, *, gap: float, first_bias: float, B: float, C: float, sigma2: float,
     smoothness: float, step_size: float, beta: float, M: float = 0.0, first_noise: float | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """An upper bound of (1/K) sum_{k<K} E|grad f(x^k)|^2, the best over eps for every K.
+    """An upper bound of (1/K) sum_{k<K} E|grad f(x^k)|^2, the best of both arguments and over eps for every K.
 
     Infinite where bias and relative noise are too large for this step size.
 
@@ -41,8 +43,12 @@ def bound(
     0.2
     """
     first_noise = sigma2 if first_noise is None else first_noise
-    eps = _candidates(smoothness * step_size, beta)
-    left = 1 - B / (1 - eps) - M * (kappa := _kappa(eps, smoothness * step_size, beta))
+    step = smoothness * step_size
+    eps = _candidates(step, beta)
+    kappa = _kappa(eps, step, beta)
+    if beta < 1 and (least := shifted.kappa(step, beta)) is not None:
+        eps, kappa = np.append(eps, 0.0), np.append(kappa, least)
+    left = 1 - B / (1 - eps) - M * kappa
     fits = left > 0
     K = np.asarray(iterations, float)[..., None]
     if not fits.any():
@@ -54,9 +60,11 @@ def bound(
     return found
 
 
-def residual(*, B: float, C: float, sigma2: float, smoothness: float, step_size: float, beta: float) -> float:
+def residual(
+    *, B: float, C: float, sigma2: float, smoothness: float, step_size: float, beta: float, M: float = 0.0
+) -> float:
     """What `bound` tends to: the floor that bias and noise leave."""
-    method = {"smoothness": smoothness, "step_size": step_size, "beta": beta}
+    method = {"smoothness": smoothness, "step_size": step_size, "beta": beta, "M": M}
     return float(bound(np.inf, gap=0.0, first_bias=0.0, B=B, C=C, sigma2=sigma2, **method))  # type: ignore[arg-type]
 
 
@@ -91,18 +99,37 @@ def certificate(
 
 def pl_bound(
     iterations: np.ndarray | int, *, gap: float, first_bias: float, B: float, C: float, sigma2: float,
-    smoothness: float, pl: float, step_size: float, beta: float, first_noise: float | None = None,
+    smoothness: float, pl: float, step_size: float, beta: float, M: float = 0.0, first_noise: float | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """An upper bound of E f(x^K) - f* where |grad f|^2 >= 2 mu (f - f*), the best over c and eps for every K.
+    """An upper bound of E f(x^K) - f* where |grad f|^2 >= 2 mu (f - f*), the best of both arguments for every K.
 
-    Parameters are those of `bound`.
+    Parameters are those of `bound`; sigma2 may as well be the largest E|n^k|^2 over everything, not given x^k.
 
     Raises
     ------
     UserError
-        When no c has a bound: the step size or B is too large.
+        When neither argument has a bound: the step size or B is too large.
     """
-    first_noise = sigma2 if first_noise is None else first_noise
+    known = {
+        "gap": gap, "first_bias": first_bias, "B": B, "C": C, "sigma2": sigma2, "smoothness": smoothness, "pl": pl,
+        "step_size": step_size, "beta": beta, "first_noise": sigma2 if first_noise is None else first_noise,
+    }  # fmt: skip
+    found = [_direct(**known)] if M == 0 else []
+    if beta < 1 or M > 0:
+        found.append(shifted.linear(**known, M=M))
+    rho, start, floor = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if not len(rho):
+        raise UserError(f"step_size: {step_size:g} has no bound with beta = {beta:g} and B = {B:g}; try a smaller one")
+    K = np.asarray(iterations, float)
+    each = (rho**k * start + floor for k in K.ravel())  # one by one: candidates times iterations would be large
+    return np.array([values.min() for values in each]).reshape(K.shape)
+
+
+def _direct(
+    *, gap: float, first_bias: float, B: float, C: float, sigma2: float, smoothness: float, pl: float,
+    step_size: float, beta: float, first_noise: float,
+) -> shifted.Linear:  # fmt: skip
+    """By f(x^k), for many c and eps; may be empty."""
     step = step_size * smoothness
     c = np.geomspace(1e-3, 1.0, C_CANDIDATES)[:, None]
     decay = step_size * pl * c
@@ -112,17 +139,13 @@ def pl_bound(
     grown = _drift(beta, eps) * step**2
     with np.errstate(divide="ignore", invalid="ignore"):
         fits = (delta > 0) & (rho * beta * B <= (1 - c) * delta) & (step + grown / delta <= 1 + 1e-12)
-    if not fits.any():
-        raise UserError(f"step_size: {step_size:g} has no bound with beta = {beta:g} and B = {B:g}; try a smaller one")
-    c, rho, decay = (np.broadcast_to(part, eps.shape)[fits] for part in (c, rho, decay))
+    rho, decay = (np.broadcast_to(part, eps.shape)[fits] for part in (rho, decay))
     delta, grown = delta[fits], grown[fits]
     weight = 0.5 * step_size * (rho - delta) / delta  # A
     remembered = weight + 0.5 * step_size * grown / delta  # A + D
     start = gap + weight * first_bias + (1 - beta**2) * first_noise * (0.5 * step_size * step + remembered) / rho
     each = 0.5 * step_size * rho / delta * beta * C + beta**2 * sigma2 * (rho * remembered + 0.5 * step_size * step)
-    K = np.asarray(iterations, float)
-    powers = (rho**k for k in K.ravel())  # one by one: candidates times iterations would be large
-    return np.array([(power * start + (1 - power) / decay * each).min() for power in powers]).reshape(K.shape)
+    return shifted.Linear(rho, start - each / decay, each / decay)
 
 
 def _candidates(step: float, beta: float) -> np.ndarray:

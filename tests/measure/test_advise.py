@@ -100,7 +100,9 @@ def test_a_small_beta_is_for_noise_and_many_iterations():
         return choices.which_beta(momenta, 0.1, sigma2)
 
     assert chosen(0.0, 10**6)[0] == 1 and "no noise" in chosen(0.0, 10**6)[1]
-    assert chosen(1.0, 10**6)[0] == 0.01 and "0.118 instead of 0.6" in chosen(1.0, 10**6)[1]  # docs/theory.md's table
+    assert (
+        chosen(1.0, 10**6)[0] == 0.01 and "0.103; beta = 1 0.6 with" in chosen(1.0, 10**6)[1]
+    )  # docs/theory.md's table
     assert chosen(1.0, 5)[0] == 1 and "so few iterations" in chosen(1.0, 5)[1]
 
 
@@ -120,3 +122,27 @@ def test_noise_is_tried_at_the_whole_length_and_a_run_without_is_run_once():
     assert len(whole) >= 3 and min(whole, key=lambda one: one.value).step_size == noisy.step_size
     quiet = advise("ridge", ["iterations=100"])
     assert [one.iterations for one in quiet.trials].count(100) == 1 and quiet.beta == 1
+
+
+def test_what_random_operators_add_is_noise_and_not_bias():
+    """qsgd is unbiased: its error is noise, that of Top-K is bias; error feedback cannot be drawn again."""
+    few = ["iterations=60", "dtype=float64", "data.nodes=5"]
+    found = {bias: advise("ridge", [*few, f"bias={bias}"], 30) for bias in ("none", "[qsgd]", "[{kind: top_k, k: 16}]")}
+    none, quantized, top = found.values()
+    assert (none.bias, none.noise) == (0, 0) and "no noise" in none.reasons[3]
+    assert quantized.noise > 40 * quantized.bias and "of the error" in quantized.reasons[3]
+    assert "8 repeated draws" in quantized.reasons[0] and quantized.B < 0.1
+    assert top.noise == 0 < top.bias and top.beta == 1
+    floors = [one.floor for one in quantized.momenta]
+    assert floors == sorted(floors, reverse=True) and all(one.sgd <= one.floor for one in quantized.momenta)
+    fed_back = advise("ridge", [*few, "bias=[ef14, qsgd]"], 20)
+    assert fed_back.noise == 0 < fed_back.bias and "stages remember" in fed_back.reasons[0]
+
+
+def test_relative_noise_asks_for_a_smaller_step():
+    """An unbiased operator with omega / n = 20: kappa M < 1 where gamma L is below 1/20 or so."""
+    limit, floor = choices.admissible(Affine(0.0, 0.0), 1.0, 20.0, 2.0, 1.0)
+    assert limit == pytest.approx(1 / 40, rel=1e-3) and floor == pytest.approx(0.025 / 0.5, rel=1e-2)
+    assert all(
+        one.floor < np.inf for one in choices.momenta(Affine(0.0, 0.1), 1.0, 1.0, 0.5, gap=1, iterations=9, M=20)
+    )

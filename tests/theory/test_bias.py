@@ -125,6 +125,8 @@ def test_a_cut_horizon_drops_the_tail(horizon):
     assert dropped <= np.sqrt(C)
     steps = np.arange(horizon, 2000)
     assert np.sqrt(C) == pytest.approx(0.5 * ((steps + 1) * discount**steps).sum())
+    B, none = bias.cut_horizon(discount, largest_reward=1.0, largest_score=0.5, horizon=horizon, independent=True)
+    assert none == 0 and dropped == pytest.approx(np.sqrt(B) * step / (1 - discount))
 
 
 def test_error_feedbacks_errors_sum_up_to_its_memory_which_stays_bounded_behind_a_contraction():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -9,7 +11,9 @@ from click.testing import CliRunner
 from pmom_mpi.analysis import read
 from pmom_mpi.analysis.bounds import diagnosed
 from pmom_mpi.cli import main
+from pmom_mpi.measure import constants
 from pmom_mpi.runtime.experiment import run
+from pmom_mpi.runtime.setting import ready
 from pmom_mpi.theory.live import examine
 from pmom_mpi.words.errors import UserError
 
@@ -71,6 +75,37 @@ def test_a_problem_without_constants_gets_no_promise(examined):
         "unknown", "violated"
     }  # fmt: skip
     assert verdicts["A2"].state == "unknown" and "estimate" in verdicts["A2"].why
+
+
+def test_mu_is_a_number_of_its_own(examined):
+    found, promise, _ = examined()
+    assert promise.pl == found.pl and not promise.pl_estimated
+    least = (found.gradient / (2 * (found.value - found.minimum))).min()
+    unknown = examine(replace(found, pl=None))
+    assert unknown.pl == pytest.approx(least) and unknown.pl_estimated and unknown.pl >= found.pl
+    states = {verdict.name.split(":")[0]: verdict for verdict in unknown.verdicts}
+    assert states["A3"].state == "unknown" and "used as an estimate" in states["A3"].why
+    assert states["PL bound"].state == "unknown"  # nothing is promised by an estimate
+    assert examine(replace(found, pl=None, minimum=None)).pl is None
+
+
+def test_lanczos_looks_at_the_hessian_where_no_L_is_known(tmp_path):
+    path = tmp_path / "run.h5"
+    data = {"name": "digits", "nodes": 3}
+    few = {"iterations": 4, "step_size": 1e-4, "problem": {"kind": "mlp", "hidden": [4]}, "data": data, "bias": []}
+    run(RIDGE | few | {"output": str(path)})
+    seen = read.load(path)
+    setting = ready(seen.config)
+    most = constants.along(setting, seen.model())
+    start = setting.problem.initial_point()
+    points = (start, (start + seen.model()) / 2, seen.model())
+    assert most == max(constants.curvature(setting, x) for x in points)
+    done = CliRunner().invoke(main, ["theory", str(path), "--lanczos"], catch_exceptions=False)
+    found = examine(replace(diagnosed(seen), lanczos=most))
+    assert found.smoothness >= most and found.estimated
+    assert "Lanczos" in done.output and "(estimate)" in done.output
+    run(RIDGE | {"output": str(path), "iterations": 3}, overwrite=True)
+    assert constants.along(ready(read.load(path).config), read.load(path).model()) is None  # the problem knows its own
 
 
 @pytest.mark.parametrize(

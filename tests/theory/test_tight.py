@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from pmom_mpi.analysis.worst import Constants, known, tables
+from pmom_mpi.analysis import worst_figure
+from pmom_mpi.analysis.worst import Constants, diagnosed, known, tables
 from pmom_mpi.cli import main
 from pmom_mpi.method.momentum import EMA
 from pmom_mpi.runtime.experiment import run
@@ -310,9 +311,35 @@ def test_the_command_on_a_run(tmp_path):
         "diagnostics": {"every": 1}, "output": str(tmp_path / "run.h5"),
     }  # fmt: skip
     run(ridge)
-    found = known(str(tmp_path / "run.h5"), Constants(None, None, None, None, None, 0.0, None))
+    told = Constants(None, None, None, None, None, 0.0, None)
+    found = known(diagnosed(str(tmp_path / "run.h5"), told), told)
     assert (found.step_size, found.beta, found.C) == (0.004, 0.5, 0.0) and found.smoothness > 0 and found.pl > 0
     assert any("in the end" in row[0] for table in tables(found, 2, best=False) for row in table.rows)
+    assert not any("noise apart" in row[0] for table in tables(found, 2, best=False) for row in table.rows)
+
+
+def test_the_picture_has_bound_worst_case_and_what_a_run_did(tmp_path):
+    raw = {
+        "name": "ridge", "iterations": 30, "step_size": 0.004, "momentum": {"kind": "ema", "beta": 0.5},
+        "dtype": "float64", "problem": {"kind": "least_squares", "positive": [5, 6, 7, 8, 9], "l2": 0.01},
+        "data": {"name": "digits", "nodes": 5}, "gradient": {"batch": 10, "order": "replacement"},
+        "diagnostics": {"every": 1, "repeats": 4}, "output": str(tmp_path / "run.h5"),
+    }  # fmt: skip
+    run(raw)
+    told = Constants(None, None, None, None, None, None, None)
+    seen = diagnosed(str(tmp_path / "run.h5"), told)
+    constants = known(seen, told)
+    row = next(row for table in tables(constants, 2, best=False) for row in table.rows if "noise apart" in row[0])
+    assert float(row[1]) < float(row[2])
+    for axis in worst_figure.figure(constants, 3, seen).axes:
+        lines = {line.get_label(): line.get_ydata() for line in axis.get_lines()}
+        worst = lines.get("worst case", lines.get("worst case, strongly convex"))
+        assert (worst <= lines["bound"] * (1 + NEAR)).all()
+        assert (lines["measured"][-1] <= worst[-1]) and len(lines["measured"]) in (3, 4)
+    place = str(tmp_path / "w.png")
+    line = f"theory --tight -L 1 --beta 0.5 --step-size 0.2 -K 2 -o {place}".split()
+    assert CliRunner().invoke(main, line, catch_exceptions=False).exit_code == 0
+    assert (tmp_path / "w.png").stat().st_size > 5_000
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch):
