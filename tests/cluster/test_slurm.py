@@ -20,7 +20,7 @@ from pmom_mpi.campaign import slurm as commands
 from pmom_mpi.cli import main
 from pmom_mpi.doctor import batch
 
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.alone]
 
 ROOT = Path(pmom_mpi.__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.yaml")

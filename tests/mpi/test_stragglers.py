@@ -70,6 +70,7 @@ def dying(tmp_path):
     return write
 
 
+@pytest.mark.alone  # another test must not make another worker lag
 @pytest.mark.parametrize("how", ["hang", "stop"])
 def test_a_deadline_ends_a_job_whose_worker_hangs(mpirun, dying, tmp_path, how):
     config = dying(how, deadline=4)
@@ -91,6 +92,7 @@ def test_a_deadline_ends_a_job_whose_worker_hangs(mpirun, dying, tmp_path, how):
     goes_on(mpirun, config, tmp_path)
 
 
+@pytest.mark.alone
 def test_a_worker_that_lags_is_named_and_the_run_finishes(mpirun, dying, tmp_path):
     done = mpirun(3, ["run", dying("lag")], timeout=60)
     assert done.returncode == 0, done.stderr
