@@ -119,6 +119,7 @@ def test_however_a_worker_dies_the_job_ends_and_can_be_gone_on_with(mpirun, dyin
 
 
 def goes_on(config, tmp_path):
+    assert not (tmp_path / "flag").exists()
     assert experiment.run(config, resume=True).exit_code == 0
     experiment.run(config, output=tmp_path / "whole.h5")
     assert_same_bits(contents(tmp_path / "dying.h5"), contents(tmp_path / "whole.h5"))

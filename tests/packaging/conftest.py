@@ -100,9 +100,11 @@ def environment(wheel, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory) -> Path:
-    """A folder for caches that the tests share, so that kernels are compiled once."""
-    return tmp_path_factory.mktemp("cache")
+def kernels(environment, tmp_path_factory) -> Path:
+    """A folder for caches that the tests share, so that kernels are compiled once, and by one process."""
+    folder, cache = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("cache")
+    Installed(environment, folder, cache)("pmom run quickstart -s iterations=2 -o first.h5")
+    return cache
 
 
 @pytest.fixture
