@@ -230,7 +230,7 @@ class Job:
         while self._running() and seen < count:
             if identity(path) != old:  # until then it is the file of the leg before
                 seen = rows(path)
-            time.sleep(0.001)
+            time.sleep(0.005)
         return seen
 
     def kill(self, victim: int, number: signal.Signals) -> str:
