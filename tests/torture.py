@@ -41,6 +41,8 @@ T = TypeVar("T")
 ITERATIONS, NODES = 40, 5
 RANKS = (1, 2, 3, 4)
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+LOOK_SECONDS = 0.05
+"""So often processes are looked for: all of /proc is read for it, by a core that the job could use."""
 START_SECONDS = 3.0
 """About what a job takes to come to its iterations."""
 END_SECONDS = 90.0
@@ -199,6 +201,7 @@ class Job:
         self._known: set[int] = {self._process.pid}
         self._began = False
         """Whether a rank has been seen."""
+        self._look_at = 0.0
         self.errors = b""
 
     def __enter__(self) -> Job:
@@ -207,10 +210,13 @@ class Job:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def _running(self) -> bool:
+    def _running(self, look: bool = False) -> bool:
+        """Whether it goes on; now and then, and where it is asked to, with a look at who belongs to it."""
         self.errors += self._process.stderr.read() or b""
-        self._known |= below(self._known)
-        self._began |= any(cmdline(pid).startswith(RANK) for pid in self._known)
+        if look or time.monotonic() >= self._look_at:
+            self._known |= below(self._known)
+            self._began |= any(cmdline(pid).startswith(RANK) for pid in self._known)
+            self._look_at = time.monotonic() + LOOK_SECONDS
         return self._process.poll() is None
 
     def sleep(self, seconds: float) -> None:
@@ -224,12 +230,12 @@ class Job:
         while self._running() and seen < count:
             if identity(path) != old:  # until then it is the file of the leg before
                 seen = rows(path)
-            time.sleep(0.001)
+            time.sleep(0.005)
         return seen
 
     def kill(self, victim: int, number: signal.Signals) -> str:
         """Signal a rank, or mpirun (the last), if it is there; who that was."""
-        self._running()
+        self._running(look=True)
         pids = sorted(pid for pid in self._known if cmdline(pid).startswith(RANK))
         whom, pid = "mpirun" if self.ranks > 1 else "the process", self._process.pid
         if victim < len(pids) and self.ranks > 1:
@@ -246,7 +252,7 @@ class Job:
         while self._running():
             assert time.monotonic() < end, f"hangs: {self.errors.decode()[-2000:]}"
             time.sleep(0.01)
-        self._running()
+        self._running(look=True)
         code = self._process.returncode
         if code != 0 and self.ranks > 1 and not self._killed and not self._began:
             raise Unstarted(f"exit status {code}: {' '.join(self.errors.decode(errors='replace').split())[:300]}")

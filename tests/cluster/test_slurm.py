@@ -23,7 +23,7 @@ from pmom_mpi.cluster.cores import cores
 from pmom_mpi.cluster.mpirun import OPEN_MPI, find
 from pmom_mpi.data.library import cache_directory
 
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.alone]
 
 ROOT = Path(pmom_mpi.__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.yaml")

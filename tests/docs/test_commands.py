@@ -73,7 +73,9 @@ GIVEN = {
     "tight.md": ["pmom run ridge -s diagnostics.every=1 -s iterations=4"],
 }
 """What a page takes for granted."""
-LONG = ("campaigns.md", "cluster.md", "gallery.md", "problems.md", "report.md", "tight.md")
+LONG = (
+    "bias.md", "campaigns.md", "cluster.md", "extend.md", "gallery.md", "problems.md", "report.md", "tight.md",
+)  # fmt: skip
 """Pages whose commands take more than ten seconds though shortened."""
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 PLACEHOLDERS = {"CONFIG": "quickstart", "config.yaml": "quickstart"}

@@ -42,6 +42,8 @@ from pmom_mpi.wire.codec import add, decode
 from pmom_mpi.wire.message import WireError
 from pmom_mpi.words.errors import UserError
 
+pytestmark = pytest.mark.alone  # no example may take two minutes, or a gigabyte
+
 EXAMPLES = int(os.environ.get("PMOM_FUZZ", "0"))
 ROOT = Path(__file__).parents[2]
 CORPUS = DirectoryBasedExampleDatabase(ROOT / ".fuzz") if EXAMPLES else None

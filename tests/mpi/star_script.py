@@ -1,6 +1,6 @@
 """Run under mpirun by test_transport.py: random payloads through a star whose pieces are tiny; checks every byte.
 
-star_script.py NODES ITERATIONS PIECE
+star_script.py NODES ITERATIONS PIECE ...
 """
 
 from __future__ import annotations
@@ -55,14 +55,19 @@ class Nodes:
 
 
 def main() -> None:
-    nodes, iterations, piece = map(int, sys.argv[1:])
+    nodes, iterations, *pieces = map(int, sys.argv[1:])
     ranks = MpiRanks()
+    for piece in pieces:
+        through_a_star(ranks, nodes, iterations, piece)
+    ranks.close()
+
+
+def through_a_star(ranks: MpiRanks, nodes: int, iterations: int, piece: int) -> None:
     hosting = Hosting(nodes, 0, ranks.workers)
     report = Report.blank(Schema((Metric("loss", ""), Metric("accuracy", "")), (Metric("kept", ""),), ()), hosting)
     link = Link(ranks.comm, polite=True, piece=piece)
     if not ranks.serves:
         MpiEdge(link, Nodes(hosting, ranks.worker, report), hosting, ranks.worker, 4096).serve()
-        ranks.close()
         return
     with Signals() as signals:
         star = MpiStar(link, Nodes(hosting, 0, report), hosting, signals, Patience(ranks.hosts, 0, print))
@@ -82,7 +87,6 @@ def main() -> None:
             assert (told.seconds == k).all()
         star.broadcast(Order(iterations, Task.STOP), model(iterations))
         assert star.received_bytes == expected
-    ranks.close()
     print("every byte arrived")
 
 

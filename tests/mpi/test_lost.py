@@ -18,7 +18,10 @@ from pmom_mpi.cluster.mpirun import OPEN_MPI, library, with_path
 from pmom_mpi.runtime import experiment, setting
 from pmom_mpi.words.errors import UserError
 
-pytestmark = pytest.mark.skipif(library().vendor != OPEN_MPI, reason="needs Open MPI with ULFM")
+pytestmark = [
+    pytest.mark.skipif(library().vendor != OPEN_MPI, reason="needs Open MPI with ULFM"),
+    pytest.mark.alone,  # heartbeats tell who is lost
+]
 
 PARTS = (
     ENDS

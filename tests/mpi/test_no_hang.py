@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from pathlib import Path
 
 import pytest
 import yaml
+from test_stragglers import left_over
 
 PARTS = """
 import dataclasses, os, sys
@@ -99,11 +97,12 @@ def start(mpirun, tmp_path):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_ends_with_one_message(start, case):
+def test_it_ends_with_one_message_and_no_process_is_left_over(start, tmp_path, case):
     kind, words = CASES[case]
     done = start(kind, case)
     assert done.returncode != 0
     assert done.stderr.count(words) == 1 or (words in done.stderr and done.stderr.count("pmom: ") == 1), done.stderr
+    assert left_over(tmp_path) == []
 
 
 INTERRUPTED = """
@@ -128,16 +127,3 @@ def test_a_rank_that_is_interrupted_while_ranks_connect_ends_the_job(mpirun, tmp
     (tmp_path / "long.yaml").write_text(yaml.safe_dump(raw))
     words = [sys.executable, "-c", INTERRUPTED, str(rank), str(seconds), str(tmp_path / "long.yaml")]
     assert mpirun(3, words, module=False, timeout=60).returncode != 0
-
-
-def test_no_process_is_left_over(start, tmp_path):
-    start("parts:NoStart", "")
-    time.sleep(1)
-    mine = str(tmp_path / "parts.py").encode()
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal() and int(process.name) != os.getpid():
-            try:
-                command = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            assert mine not in command

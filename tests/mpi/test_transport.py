@@ -17,11 +17,10 @@ SCRIPT = str(Path(__file__).with_name("star_script.py"))
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 5])
-@pytest.mark.parametrize("piece", [64, 1 << 30])
-def test_every_byte_arrives_in_turn(mpirun, ranks, piece):
-    done = mpirun(ranks, [sys.executable, SCRIPT, "9", "20", str(piece)], module=False, timeout=120)
+def test_every_byte_arrives_in_turn(mpirun, ranks):
+    done = mpirun(ranks, [sys.executable, SCRIPT, "9", "20", "64", str(1 << 30)], module=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "every byte arrived" in done.stdout
+    assert done.stdout.count("every byte arrived") == 2
 
 
 @given(total=st.integers(0, 500), parts=st.integers(1, 60))

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MADE = shutil.ignore_patterns(".git", ".venv", "build", "dist", "results", "*.egg-info", "__pycache__", ".*_cache")
+MADE = shutil.ignore_patterns(
+    ".git", ".venv", "build", "dist", "results", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".fuzz"
+)
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
 
 
@@ -98,9 +100,11 @@ def environment(wheel, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory) -> Path:
-    """A folder for caches that the tests share, so that kernels are compiled once."""
-    return tmp_path_factory.mktemp("cache")
+def kernels(environment, tmp_path_factory) -> Path:
+    """A folder for caches that the tests share, so that kernels are compiled once, and by one process."""
+    folder, cache = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("cache")
+    Installed(environment, folder, cache)("pmom run quickstart -s iterations=2 -o first.h5")
+    return cache
 
 
 @pytest.fixture
