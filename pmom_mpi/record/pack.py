@@ -13,6 +13,7 @@ import h5py
 from pmom_mpi import __version__
 from pmom_mpi.record import choices
 from pmom_mpi.record.address import Address
+from pmom_mpi.record.heaps import refuse_endless_heaps
 from pmom_mpi.record.reading import MARK, RUNS, opened
 from pmom_mpi.record.repair import is_held
 from pmom_mpi.words.errors import UserError
@@ -102,6 +103,7 @@ def names(path: str | Path) -> list[str]:
         When the file is damaged.
     """
     try:
+        refuse_endless_heaps(Path(path))
         with h5py.File(path, "r") as file:
             return list(_names(file[RUNS]))
     except (OSError, KeyError, RuntimeError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from pmom_mpi.record.address import Address
+from pmom_mpi.record.heaps import refuse_endless_heaps
 from pmom_mpi.record.repair import is_held, mended
 from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.hdf5 import open_to_read
@@ -35,10 +36,13 @@ def opened(path: str | Path) -> Iterator[h5py.Group]:
     ------
     OSError
         When there is no such file, or it is no HDF5 file.
+    UserError
+        When it is damaged so that reading would never end.
     KeyError
         When a packed file has no run of this name.
     """
     address = Address.parse(path)
+    refuse_endless_heaps(address.file)
     if address.name:
         with open_to_read(address.file) as file:
             yield file[RUNS][address.name]

@@ -19,6 +19,7 @@ import numpy as np
 from pmom_mpi import __version__
 from pmom_mpi.record import datasets, events, trace
 from pmom_mpi.record.datasets import DataSets
+from pmom_mpi.record.heaps import refuse_endless_heaps
 from pmom_mpi.record.place import cannot_write, check_replaceable, left_open, replacing
 from pmom_mpi.record.repair import hold, is_being_written, repair
 from pmom_mpi.record.rewind import FORMAT_VERSION, WIDE, rewind, whole
@@ -134,6 +135,7 @@ class Recorder:
             raise UserError(f"{path}: no such run file")
         if is_being_written(path):
             raise UserError(f"{path} is being written by a run that still goes on; let it end first")
+        refuse_endless_heaps(path)
         with cannot_write(path, "it stays as it was"), replacing(path) as partial:
             shutil.copyfile(path, partial)
             repair(partial)
