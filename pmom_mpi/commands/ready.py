@@ -54,7 +54,7 @@ def configs() -> None:
         found.setdefault(path.parent.name, []).append((f"{name:{wide}}", places.headline(path)))
     order = sorted(found, key=lambda folder: [*GROUPS, folder].index(folder))
     print_table(on_terminal(Table(GROUPS.get(folder, folder), (), tuple(found[folder])) for folder in order))
-    print_lines(["", "run one: pmom run quickstart; copy one into this folder, to change it: pmom init quickstart"])
+    print_lines(["", "run one: pmom run quickstart; copy one here, to change it: pmom init quickstart"])
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Item]:

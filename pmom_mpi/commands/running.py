@@ -115,7 +115,7 @@ def _check(config: str, arguments: tuple[str, ...]) -> bool:
     """
     from pmom_mpi.runtime.source import Source
 
-    given = run.make_context("run", [config, *arguments]).params
+    given = run.make_context("pmom run", [config, *arguments]).params
     return Source.read(config, given["overrides"], given["output"]).config().transport.fault_tolerant
 
 
