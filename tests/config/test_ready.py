@@ -13,7 +13,7 @@ from pmom_mpi.config import places
 
 
 def said(*words):
-    done = CliRunner().invoke(main, words)
+    done = CliRunner().invoke(main, words, prog_name="pmom")
     return done.exit_code, done.output
 
 
