@@ -122,7 +122,7 @@ def _told(mpirun: Mpirun, ranks: int, threads: int, bound: bool, cores_there: in
     """Launcher, ranks and binding in a line."""
     many = "1 rank" if ranks == 1 else f"{ranks} ranks"
     many += f" of {threads} threads" if threads > 1 else ""
-    own = f"{'bound' if ranks == 1 else 'each bound'} to {'a core' if threads == 1 else f'{threads} cores'} of its own"
+    own = f"bound to {'a core' if threads == 1 else f'{threads} cores'}" + ("" if ranks == 1 else " each")
     here = "1 core" if cores_there == 1 else f"{cores_there} cores"
     binding = own if bound else f"not bound ({here})"
     if mpirun.vendor == UNKNOWN:

@@ -75,10 +75,12 @@ def init(name: str, template: str | None, listed: bool, overwrite: bool) -> None
     pmom init
     pmom init own-problem && pmom check-problem localization.yaml
     """
+    from pmom_mpi.analysis.tables import Table
+    from pmom_mpi.commands.tables import on_terminal
     from pmom_mpi.config import places
 
     if listed:
-        print_lines(f"{begin:15}{purpose}" for begin, (_, purpose) in TEMPLATES.items())
+        print_table(on_terminal([Table("", (), tuple((name, purpose) for name, (_, purpose) in TEMPLATES.items()))]))
         return
     name = template or name
     chosen = TEMPLATES[name][0] if name in TEMPLATES else name

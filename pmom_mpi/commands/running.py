@@ -95,7 +95,7 @@ def launch(
     if dry_run:
         click.echo(str(command))
     else:
-        click.echo(_folded(str(command)) if verbose else f"{command.told}; -v prints the command", err=True)
+        click.echo(_folded(str(command)) if verbose else f"{command.told}; -v says more", err=True)
         launching.execute(command)
 
 
