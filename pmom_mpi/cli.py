@@ -90,7 +90,7 @@ IN_A_LINE = {name: words for section in SECTIONS.values() for name, words in sec
 
 
 class _Main(click.Group):
-    """Turns a `UserError` of any command into its one line and exit status 2; lists commands by what they are for."""
+    """What is wrong in a command or config is one line and exit status 2; commands are listed by what they are for."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         wide = max(map(len, IN_A_LINE))
@@ -98,15 +98,41 @@ class _Main(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(f"{name:{wide}}", words) for name, words in commands.items()])
 
+    def make_context(self, *given: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*given, **extra)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            _say(_usage(error))
+            raise click.exceptions.Exit(2) from None
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except UserError as error:
-            started = launcher()
-            if started is not None and started.rank > 0:
-                time.sleep(PRECEDENCE_SECONDS)
-            click.echo(f"pmom: error: {error}", err=True)
-            context.exit(2)
+            line = f"pmom: error: {error}"
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            line = _usage(error)
+        _say(line)
+        context.exit(2)
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with the command line, in a line."""
+    where = error.ctx.command_path if error.ctx else "pmom"
+    told = " ".join(error.format_message().split())
+    return f"{where}: error: {told[:1].lower()}{told[1:].rstrip('.')} ({where} -h says more)"
+
+
+def _say(line: str) -> None:
+    """Print it, on ranks of a job once."""
+    started = launcher()
+    if started is not None and started.rank > 0:
+        time.sleep(PRECEDENCE_SECONDS)
+    click.echo(line, err=True)
 
 
 @click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -77,7 +77,7 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such run file") from None
     except (OSError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, yaml.YAMLError):
-        raise UserError(f"{path}: not an HDF5 file, or damaged") from None
+        raise UserError(f"{path}: {'a folder' if path.is_dir() else 'not an HDF5 file, or damaged'}") from None
     except KeyError:
         raise UserError(f"{path}: an HDF5 file, but not a run file of pmom") from None
 

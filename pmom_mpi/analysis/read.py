@@ -182,6 +182,8 @@ load = open_run
 
 def _one(address: Address) -> Address:
     """The address of one run, or a `UserError` that says which there are."""
+    if address.file.is_dir():
+        raise UserError(f"{address.file}: a folder; name one of the run files in it")
     if not address.file.is_file():
         raise UserError(f"{address.file}: no such run file")
     if not pack.is_packed(address.file):

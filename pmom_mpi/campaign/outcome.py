@@ -17,6 +17,8 @@ from pmom_mpi.analysis.summary import results, traffic
 from pmom_mpi.analysis.tables import Table
 from pmom_mpi.words.errors import UserError
 
+SECONDS = "seconds"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -87,26 +89,28 @@ def table(groups: Sequence[Group], target: Target | None = None, shared: bool = 
     target : Target, optional
         Also what it took to get there.
     shared : bool
-        Show also seconds of runs that had others beside them on their machine.
+        Show also seconds of runs that had others beside them on their machine; where all had, there is no column else.
     against : bool
         Also how many times faster, and with how many times fewer bytes, a group was than the first; where a seed of
         either never got to the target, there is none, and how many did not is said instead.
     """
     values = _values(groups)
-    heads = ["setting", "runs", *values, "sent", "seconds"]
-    heads += [f"{what} to {target.value:g}" for what in ("sent", "seconds")] if target else []
-    heads += ["x fewer bytes", "x faster"] if against else []
+    timed = shared or not all(map(_is_shared, groups))
+    heads = ["setting", "runs", *values, "sent", *([SECONDS] if timed else [])]
+    heads += [f"{what} to {target.value:g}" for what in ("sent", SECONDS)[: 1 + timed]] if target else []
+    heads += ["x fewer bytes", "x faster"][: 1 + timed] if against else []
     sizes = [_size(group, target) for group in groups]
     rows = []
     for place, (group, size) in enumerate(zip(groups, sizes, strict=True)):
         cells = [group.label, str(len(group.runs)), *(column[place] for column in values.values())]
-        cells += _costs(group, None, shared) + (_costs(group, target, shared) if target else [])
+        for aim in [None, target] if target else [None]:
+            cells += _costs(group, aim, shared)[: 1 + timed]
         if against:
             away = _never(group, target) or _never(groups[0], target)
             cells += [
                 away or _ratio(sizes[0][0], size[0]),
                 away or _times(groups[0], group, sizes[0][1], size[1], shared),
-            ]
+            ][: 1 + timed]
         rows.append(tuple(cells))
     notes = [group.note for group in groups]
     if any(notes):
@@ -165,9 +169,11 @@ def _spent(run: Run, target: Target | None) -> tuple[float, float]:
     return 8 * traffic(run)["both_once"], float(run.metrics["time_total"].sum())
 
 
-def shared_note(tables: Sequence[Table]) -> list[str]:
-    """What ``shared`` in a table means, where it stands in one."""
-    stands = any("shared" in row for table in tables for row in table.rows)
+def shared_note(table: Table) -> list[str]:
+    """What ``shared`` in a table means, or why it has no seconds."""
+    if SECONDS not in table.columns:
+        return ["no seconds: all runs shared the machine with others; --shared-seconds shows them"]
+    stands = any("shared" in row for row in table.rows)
     return ["shared: taken while other runs were running beside; --shared-seconds shows them"] if stands else []
 
 

@@ -136,6 +136,10 @@ def _base(path: Path, raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Pat
     if not place.exists():
         place = places.ready().get(base, place)
     with blame("base"):
+        if not place.exists() and not Path(base).suffix:
+            near = difflib.get_close_matches(base, places.ready(), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UserError(f"{base}: neither a config from {folder} nor a ready one's name{hint}")
         return configs.load(place), (folder, place.resolve().parent)
 
 

@@ -51,9 +51,11 @@ def check(target: str | Path, overrides: Iterable[str] = ()) -> list[Finding]:
     """
     name = str(target)
     one = name in registry.BIAS or (":" in name and not Path(name).exists())
-    near = difflib.get_close_matches(name, registry.BIAS, n=1)
-    if near and not (one or name in places.ready() or Path(name).exists()):
-        raise UserError(f"{name}: neither a kind nor a config; did you mean {near[0]!r}?")
+    known = one or name in places.ready() or Path(name).exists() or "." in name or "/" in name
+    if not known:
+        near = difflib.get_close_matches(name, registry.BIAS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "pmom explain lists the kinds, pmom configs the ready configs"
+        raise UserError(f"{name}: neither a kind nor a config; {hint}")
     findings: list[Finding] = []
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

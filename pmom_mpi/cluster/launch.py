@@ -124,7 +124,7 @@ def _told(mpirun: Mpirun, ranks: int, threads: int, bound: bool, there: int) -> 
     """Launcher, ranks and binding in a line."""
     many = "1 rank" if ranks == 1 else f"{ranks} ranks"
     many += f" of {threads} threads" if threads > 1 else ""
-    own = f"{'bound' if ranks == 1 else 'each bound'} to {'a core' if threads == 1 else f'{threads} cores'} of its own"
+    own = f"bound to {'a core' if threads == 1 else f'{threads} cores'}" + ("" if ranks == 1 else " each")
     here = "1 core" if there == 1 else f"{there} cores"
     binding = own if bound else f"not bound ({here})"
     if mpirun.vendor == UNKNOWN:

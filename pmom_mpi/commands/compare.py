@@ -26,4 +26,4 @@ def compare(places: tuple[str, ...], target: str | None, shared_seconds: bool) -
 
     aim = Target.parse(target) if target else None
     tables = comparing.compare(comparing.load(places), aim, shared_seconds)
-    print_table(on_terminal([*tables, *shared_note(tables)]))
+    print_table(on_terminal([*tables, *shared_note(tables[0])]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -39,7 +38,18 @@ set_option = click.option(
     "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=completion.overrides,
     help="Change a key of the config: -s seed=3 -s momentum.beta=1 -s bias.0.k=100. Repeatable.",
 )  # fmt: skip
-output_option = click.option("-o", "--output", type=click.Path(), help="The run file, instead of the config's output.")
+
+
+def _run_file(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A name without ending is hardly meant: nothing that looks for run files would find it."""
+    if value is not None and not Path(value).suffix and not Path(value).exists():
+        raise UserError(f"-o {value}: has no ending; the name of a run file ends with .h5, as {Path(value).name}.h5")
+    return value
+
+
+output_option = click.option(
+    "-o", "--output", type=click.Path(), callback=_run_file, help="The run file (.h5), instead of the config's output."
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 WIDTH = 140
@@ -79,10 +89,12 @@ def print_table(table: Any) -> None:
 def folder_for(output: str) -> Path:
     """Where a file is to be written, its folder made: asked for before anything takes time. Raises `UserError`."""
     path = Path(output)
+    new = not path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
+        path.open("a").close()
+        if new:
+            path.unlink()
     except OSError as error:
         raise UserError(f"-o {output}: cannot write there: {error.strerror}") from None
     return path

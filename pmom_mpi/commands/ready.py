@@ -54,7 +54,7 @@ def configs() -> None:
         found.setdefault(path.parent.name, []).append((f"{name:{wide}}", places.headline(path)))
     order = sorted(found, key=lambda folder: [*GROUPS, folder].index(folder))
     print_table(on_terminal(Table(GROUPS.get(folder, folder), (), tuple(found[folder])) for folder in order))
-    print_lines(["", "run one: pmom run quickstart; copy one into this folder, to change it: pmom init quickstart"])
+    print_lines(["", "run one: pmom run quickstart; copy one here, to change it: pmom init quickstart"])
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Item]:
@@ -75,10 +75,12 @@ def init(name: str, template: str | None, listed: bool, overwrite: bool) -> None
     pmom init
     pmom init own-problem && pmom check-problem localization.yaml
     """
+    from pmom_mpi.analysis.tables import Table
+    from pmom_mpi.commands.tables import on_terminal
     from pmom_mpi.config import places
 
     if listed:
-        print_lines(f"{begin:15}{purpose}" for begin, (_, purpose) in TEMPLATES.items())
+        print_table(on_terminal([Table("", (), tuple((name, purpose) for name, (_, purpose) in TEMPLATES.items()))]))
         return
     name = template or name
     chosen = TEMPLATES[name][0] if name in TEMPLATES else name

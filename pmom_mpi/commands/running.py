@@ -95,7 +95,7 @@ def launch(
     if dry_run:
         click.echo(str(command))
     else:
-        click.echo(_folded(str(command)) if verbose else f"{command.told}; -v prints the command", err=True)
+        click.echo(_folded(str(command)) if verbose else f"{command.told}; -v says more", err=True)
         launching.execute(command)
 
 
@@ -115,7 +115,7 @@ def _check(config: str, arguments: tuple[str, ...]) -> bool:
     """
     from pmom_mpi.runtime.source import Source
 
-    given = run.make_context("run", [config, *arguments]).params
+    given = run.make_context("pmom run", [config, *arguments]).params
     return Source.read(config, given["overrides"], given["output"]).config().transport.fault_tolerant
 
 

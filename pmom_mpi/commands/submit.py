@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from pmom_mpi.commands.options import set_option
+from pmom_mpi.words.errors import UserError
+
+LIMIT = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|")
+
+
+def _limit(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A time limit that sbatch would refuse is refused here, where nothing is written yet."""
+    if not LIMIT.fullmatch(value):
+        raise UserError(f"--time {value}: write minutes, hours as 04:00:00, or days and hours as 2-12")
+    return value
 
 
 @click.command()
@@ -13,7 +25,7 @@ from pmom_mpi.commands.options import set_option
 @click.option("-o", "--output", type=click.Path(), help="The run file of a config, the folder of a sweep.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Hosts of a run.")
 @click.option("--ntasks-per-node", type=click.IntRange(1), default=1, show_default=True, help="MPI ranks on each.")
-@click.option("--time", default="", help="Time limit, as sbatch takes it: 04:00:00")
+@click.option("--time", default="", callback=_limit, help="Time limit, as sbatch takes it: 04:00:00")
 @click.option("--partition", default="", help="Slurm's partition.")
 @click.option("--array-limit", type=click.IntRange(1), metavar="M", help="Tasks of a sweep's array at a time.")
 @click.option("--requeue", is_flag=True, help="Go on in another job when the time is up or the job is preempted.")

@@ -69,7 +69,12 @@ def listed(found: Sweep) -> None:
 
     known = [states.of_file(found.file(run)) for run in found.runs]
     print_table(on_terminal([states.table(known, found.folder)]))
-    click.echo(f"{len(found.runs)} runs -> {found.folder}: {states.counted(known)}")
+    click.echo(f"{many(found)} -> {found.folder}: {states.counted(known)}")
+
+
+def many(found: Sweep) -> str:
+    """How many runs it means."""
+    return "1 run" if len(found.runs) == 1 else f"{len(found.runs)} runs"
 
 
 def started(found: Sweep, options: Options) -> Pool:
@@ -82,7 +87,7 @@ def started(found: Sweep, options: Options) -> Pool:
     console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
     pool = Pool(found, options)
     console.print(
-        f"{found.name}: {len(found.runs)} runs, {options.at_once} at a time"
+        f"{found.name}: {many(found)}, {options.at_once} at a time"
         + (f" of {options.ranks} ranks" if options.ranks > 1 else "") + f" -> {found.folder}"
     )  # fmt: skip
     watcher = LiveTable(console) if console.is_terminal else Lines(console)
@@ -99,7 +104,7 @@ def _tell(found: Sweep, pool: Pool, aim: Target | None, best: str | None, shared
     groups = winners.groups(found)
     if groups:
         table = outcome.table(groups, aim, shared)
-        print_table(on_terminal([table, *outcome.shared_note([table])]))
+        print_table(on_terminal([table, *outcome.shared_note(table)]))
     for stem, reason in pool.failed.items():
         click.echo(f"failed: {stem}: {reason}", err=True)
     click.echo(headline(pool), err=True)

@@ -16,6 +16,8 @@ from pmom_mpi.analysis.tables import Table
 
 READABLE = 14
 """Texts are folded to no less than this many characters."""
+HALF = 28
+"""A single column of texts beside numbers may be so wide that they stand in no more than two lines."""
 LONG = 30
 """Words that are longer, such as paths, may be broken."""
 WIDE = 20
@@ -70,6 +72,8 @@ class Fitted:
         spans = [_Span.of(console, column) for column in self.table.columns]
         texts = [place for place, span in enumerate(spans) if not span.is_number]
         left = [place for place, span in enumerate(spans) if span.is_number]
+        if len(texts) == 1 and left:
+            spans[texts[0]] = spans[texts[0]].in_two_lines()
         title: object = self.table.title
         while texts or left:
             many = len(left)
@@ -123,6 +127,10 @@ class _Span:
         if column.justify == "right" and cells <= WIDE:
             return cls(max(cells, head.minimum), most, True)
         return cls(most if column.no_wrap else max(min(most, READABLE), min(word, LONG)), most, False)
+
+    def in_two_lines(self) -> _Span:
+        """The same, but wide enough for its texts to be in two lines, as far as they are not very long."""
+        return replace(self, least=min(self.most, max(self.least, min(HALF, -(-self.most // 2)))))
 
 
 def _spread(widths: dict[int, int], spans: Sequence[_Span], room: int) -> None:

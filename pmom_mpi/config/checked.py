@@ -114,15 +114,16 @@ def _from_raw(raw: dict[str, Any]) -> Config:
 def _with_nodes(raw: dict[str, Any]) -> dict[str, Any]:
     """n may stand at the top or, where there is a data set to divide, in its section."""
     data = raw.get("data")
-    if data is None:
-        return raw
-    if not isinstance(data, dict):
+    if data is not None and not isinstance(data, dict):
         raise UserError(f"data: needs a mapping with a name and a number of nodes, not {data!r}")
-    top, below = raw.get("nodes"), data.get("nodes")
+    top, below = raw.get("nodes"), (data or {}).get("nodes")
     if top is not None and below is not None and top != below:
         raise UserError(f"nodes: {top} here but data.nodes says {below}; give one of them")
     nodes = below if top is None else top
-    return raw if nodes is None else {**raw, "nodes": nodes, "data": {**data, "nodes": nodes}}
+    if nodes is None and "problem" in raw:
+        own = "" if data else ", with a name and nodes; or nodes alone where the problem makes its own data"
+        raise UserError(f"{'data.nodes' if data else 'data'}: this key is required{own}")
+    return raw if nodes is None or data is None else {**raw, "nodes": nodes, "data": {**data, "nodes": nodes}}
 
 
 def _section(cls: type[T], where: str, raw: Any) -> T:

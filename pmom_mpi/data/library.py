@@ -233,7 +233,11 @@ def render() -> Table:
     """What `pmom data list` prints."""
     from rich.table import Table
 
-    table = Table("name", "training samples", "features", "classes", "where", title=f"cache: {cache_directory()}")
+    table = Table(title=f"cache: {cache_directory()}")
+    table.add_column("name", no_wrap=True)
+    for head in ("training samples", "features", "classes"):
+        table.add_column(head, justify="right")
+    table.add_column("where", overflow="fold")
     for entry in list_datasets():
         absent = f"not here: pmom data get {entry.name}" if entry.samples else "damaged: remove and import it again"
         classes = "real targets" if entry.classes is None else str(entry.classes)

@@ -53,6 +53,8 @@ class Head:
         except FileNotFoundError:
             raise UserError(f"{path}: no such run file") from None
         except (OSError, RuntimeError, ValueError, TypeError, AttributeError):
-            raise UserError(f"{path}: not an HDF5 file, or damaged") from None
+            raise UserError(
+                f"{path}: {'a folder' if Path(path).is_dir() else 'not an HDF5 file, or damaged'}"
+            ) from None
         except KeyError:
             raise UserError(f"{path}: no run file of pmom, or one from before runs could be resumed") from None

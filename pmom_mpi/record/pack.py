@@ -52,7 +52,8 @@ def pack(runs: Mapping[str, Path], output: str | Path, overwrite: bool = False) 
         _write(partial, runs)
         partial.replace(output)
     except OSError as error:
-        raise UserError(f"{output}: cannot write it: {error.strerror or error}") from None
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]  # h5py's own are a page
+        raise UserError(f"{output}: cannot write it: {reason}") from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -40,10 +40,10 @@ def check_place(path: str | Path, overwrite: bool) -> None:
 
 def check_replaceable(path: Path, overwrite: bool) -> None:
     """Raise `UserError` unless a run file may be made here."""
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; overwrite=True (--overwrite) replaces it, output= (-o) names another")
     if path.is_dir():
         raise UserError(f"{path} is a directory; name a file in it by output= (-o)")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists; overwrite=True (--overwrite) replaces it, output= (-o) names another")
     if is_being_written(path):
         raise UserError(f"{path} is being written by a run that still goes on; name another by output= (-o)")
 

@@ -65,7 +65,8 @@ class Narrator:
         columns = setting.schema.columns() if setting.problem.chunks else setting.schema.trained
         self._told = next((column.name for column in told(columns)), "")
         self._began, self._bits, self._done, self._first = time.perf_counter(), 0.0, 0, None
-        workers = "one process" if ranks == 1 else f"1 server + {ranks - 1} workers"
+        many = "1 worker" if ranks == 2 else f"{ranks - 1} workers"
+        workers = "one process" if ranks == 1 else f"1 server + {many}"
         self._print(
             f"{config.name}: {config.nodes} nodes on {workers}, d = {setting.problem.layout.dimension:,}, "
             f"{config.iterations} iterations -> {config.output}"

@@ -12,6 +12,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import re
 import traceback
 import typing
 from typing import Any
@@ -20,6 +21,8 @@ import pydantic
 
 from pmom_mpi.words.errors import UserError
 
+PATTERNS = {r"^[^/\s]+$": "should have no slash and no space"}
+"""Of texts, in words."""
 PROBLEMS = {
     "mlp": "pmom_mpi.problems.mlp:MLP",
     "softmax_regression": "pmom_mpi.problems.softmax_regression:SoftmaxRegression",
@@ -147,12 +150,17 @@ def explain(where: str, error: pydantic.ValidationError) -> str:
     # Behind the key, pydantic also names the branch of a union it tried; only positions in lists mean something here.
     key = [str(part) for place, part in enumerate(first["loc"]) if place == 0 or isinstance(part, int)]
     path = ".".join([where, *key] if where else key)
-    message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("a valid tuple", "a list")
+    message = re.sub(r"(should be a valid \w+), (unable to parse|got) .*", r"\1", message)
     if first["type"] == "missing":
         return f"{path}: this key is required"
     if first["type"] == "value_error" and isinstance(first["input"], dict):
         return f"{path}: {message}"
-    return f"{path}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
+    if first["type"] == "string_pattern_mismatch":
+        pattern = first["ctx"]["pattern"]
+        message = PATTERNS.get(pattern, f"should be like {pattern}")
+    given = "empty" if first["input"] is None else repr(first["input"])
+    return f"{path}: {message[0].lower()}{message[1:]}, not {given}"
 
 
 def _find(table: dict[str, str], where: str, kind: str) -> type:

@@ -201,3 +201,6 @@ def test_seconds_of_a_shared_machine_are_left_out_of_comparisons(folder, tmp_pat
     runs = compare.load([folder / "0.5-0.h5", tmp_path / "shared.h5"])
     left_out, shown = (compare.compare(runs, shared=shared)[0].rows[1] for shared in (False, True))
     assert left_out.count("shared") == 2 and shown.count("shared") == 0
+    heads = [compare.compare(runs[1:], shared=shared)[0].columns for shared in (False, True)]
+    assert ("seconds" in heads[0], "x faster" in heads[0], "seconds" in heads[1]) == (False, False, True)
+    assert "no seconds: all runs shared" in said("compare", tmp_path / "shared.h5")[1]

@@ -83,7 +83,7 @@ def test_a_base_is_a_ready_config_by_its_name_unless_a_file_beside_is_called_so(
     [
         ({"gird": {}}, "gird: unknown key; did you mean 'grid'?"),
         ({"grid": {"step_size": 0.1}}, "grid.step_size: needs a list of values, not 0.1"),
-        ({"grid": {"step_size": [0.1, -1]}}, "step_size-1: step_size: input should be greater than 0, not -1"),
+        ({"grid": {"step_size": [0.1, -1]}}, "step_size-1: step_size: should be greater than 0, not -1"),
         ({"grid": {"momentum.bta": [1]}}, "bta1: momentum.bta: unknown key; did you mean 'beta'?"),
         ({"grid": {"bias.7.k": [1]}}, "bias.7.k: '7' is no position in a list of 1"),
         ({"grid": {"seed": [1]}}, "seed: seeds vary under seeds"),

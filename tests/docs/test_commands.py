@@ -100,6 +100,11 @@ def test_the_readme_in_a_fresh_shell(shell):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def test_what_the_readme_s_commands_write_goes_to_results():
+    written = [place for line in commands(ROOT / "README.md") for place in re.findall(r" -o (\S+)", line)]
+    assert len(written) > 6 and [place for place in written if not place.startswith("results/")] == []
+
+
 def test_every_program_of_the_readme_but_make_comes_after_the_environment_is_activated():
     lines = commands(ROOT / "README.md")
     assert [line for line in lines[: lines.index("source .venv/bin/activate")] if not line.startswith("make")] == []

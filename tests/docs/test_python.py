@@ -39,7 +39,7 @@ def cells(path: Path) -> list[str]:
 def test_the_page_of_the_api(tmp_path):
     said = executed(code_of_a_page(ROOT / "docs" / "api.md"), tmp_path)
     assert said.startswith("finished results/api.h5 (8970,)")
-    assert "megabytes up" in said and "momentum.beta: input should be less than or equal to 1, not 2" in said
+    assert "megabytes up" in said and "momentum.beta: should be less than or equal to 1, not 2" in said
 
 
 def test_the_page_of_analysis(tmp_path):
