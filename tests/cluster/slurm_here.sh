@@ -91,7 +91,12 @@ CONF
 }
 
 # Where memory can be limited (cgroup v1), jobs that take more than they asked for are out of memory.
-limits_memory() { [ -w /sys/fs/cgroup/memory/memory.limit_in_bytes ] || [ -w /sys/fs/cgroup/memory/tasks ]; }
+limits_memory() {
+    local try=/sys/fs/cgroup/memory/slurm-here-try
+    mkdir "$try" 2>/dev/null || return 1
+    [ -w "$try/memory.limit_in_bytes" ] || { rmdir "$try"; return 1; }
+    rmdir "$try"
+}
 
 task_plugin() { if limits_memory; then echo task/cgroup; else echo task/none; fi; }
 
