@@ -27,7 +27,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class Wanted:
     """Published runs that are wanted in a folder.
 
     Attributes
@@ -50,7 +50,7 @@ class Reproduction:
     @classmethod
     def of(
         cls, settings: Sequence[str], seeds: Sequence[int], iterations: int, folder: Path, what: str = "mnist"
-    ) -> Reproduction:
+    ) -> Wanted:
         """The settings that match any of the patterns, each with all seeds; raises `UserError` for what is unknown."""
         if any(not 0 <= seed < published.SEEDS for seed in seeds):
             raise UserError(

@@ -84,7 +84,7 @@ def _reproduce(
     iterations = figure.iterations if iterations is None else iterations
     if iterations > figure.iterations:
         raise UserError(f"--iterations: {iterations} is more than the {figure.iterations} that were published")
-    wanted = reproducing.Reproduction.of(settings or (figure.default,), numbers, iterations, Path(output), what)
+    wanted = reproducing.Wanted.of(settings or (figure.default,), numbers, iterations, Path(output), what)
     missing = wanted.missing()
     code = run_all(missing, at_once, ranks) if missing.runs else 0
     found = wanted.comparisons()

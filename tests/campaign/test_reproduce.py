@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from pmom_mpi.analysis import published, read
 from pmom_mpi.campaign import folder
-from pmom_mpi.campaign.reproduce import Reproduction
+from pmom_mpi.campaign.reproduce import Wanted
 from pmom_mpi.cli import main
 from pmom_mpi.runtime import experiment
 from pmom_mpi.words.errors import UserError
@@ -35,7 +35,7 @@ def test_the_first_iterations_equal_the_published_ones(tmp_path):
     options = [word for setting in settings for word in ("--setting", setting)]
     code, said = reproduced(tmp_path, *options, "--iterations", "2", "-j", "2")
     assert code == 0, said
-    found = Reproduction.of(settings, [0], 2, tmp_path).comparisons()
+    found = Wanted.of(settings, [0], 2, tmp_path).comparisons()
     assert [one.run.iterations for one in found] == [2, 2, 2]
     assert max(one.deviation["train_loss"] for one in found) <= LOSS_TOLERANCE
     assert max(one.deviation["test_accuracy"] for one in found) <= ACCURACY_TOLERANCE
@@ -46,7 +46,7 @@ def test_the_first_iterations_equal_the_published_ones(tmp_path):
 def test_a_whole_published_run_over_mpi(tmp_path):
     code, said = reproduced(tmp_path, "--seeds", "0", "-n", "3")
     assert code == 0, said
-    (found,) = Reproduction.of(["top_k-67000-beta0.1"], [0], 200, tmp_path).comparisons()
+    (found,) = Wanted.of(["top_k-67000-beta0.1"], [0], 200, tmp_path).comparisons()
     assert found.run.facts["ranks"] == 3
     assert found.deviation["train_loss"] <= LOSS_TOLERANCE
     assert found.deviation["test_accuracy"] <= ACCURACY_TOLERANCE
@@ -87,7 +87,7 @@ def numbers(path):
 def test_a_run_that_was_killed_goes_on_from_its_checkpoint_with_the_same_bits(small):
     options = ("--setting", "normalize-beta0.1", "--iterations", "9", "--seeds", "2")
     name = "normalize-beta0.1-seed2.h5"
-    wanted = Reproduction.of(["normalize-beta0.1"], [2], 9, small / "out")
+    wanted = Wanted.of(["normalize-beta0.1"], [2], 9, small / "out")
     folder.write_configs(wanted.missing())
     command = [sys.executable, "-m", "pmom_mpi", "run", "--resume", str(small / "out" / name.replace(".h5", ".yaml"))]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -120,7 +120,7 @@ def test_a_run_that_ended_early_and_was_not_saved_is_not_begun_again_unasked(sma
     raw = published.config("none-beta1", 0, 2, str(small / "none-beta1-seed0.h5"))
     experiment.run(raw | {"checkpoint": {}})
     with pytest.raises(UserError, match=r"none-beta1-seed0.h5: finished after 2 iterations, with no checkpoint"):
-        Reproduction.of(["none-beta1"], [0], 3, small).missing()
+        Wanted.of(["none-beta1"], [0], 3, small).missing()
 
 
 def test_ranks_of_a_launcher_are_refused(tmp_path, monkeypatch):
@@ -164,13 +164,13 @@ def test_a_run_that_is_there_counts_by_its_config_not_by_its_name(tmp_path):
     digits = {"data": {"name": "digits", "nodes": 3}, "problem": {"kind": "softmax_regression"}}
     experiment.run(raw | digits)
     with pytest.raises(UserError, match=r"none-beta1-seed0.h5: a run of another config than the published one; .*-o"):
-        Reproduction.of(["none-beta1"], [0], 2, tmp_path).missing()
+        Wanted.of(["none-beta1"], [0], 2, tmp_path).missing()
 
 
 def test_unknown_settings_and_seeds_are_named(tmp_path):
     with pytest.raises(
         UserError, match=r"--setting top-k\*: no published setting matches; known: clip_norm-1-beta0.01"
     ):
-        Reproduction.of(["top-k*"], [0], 1, tmp_path)
+        Wanted.of(["top-k*"], [0], 1, tmp_path)
     with pytest.raises(UserError, match="published seeds are 0 to 4, not 7"):
-        Reproduction.of(["none-beta1"], [7], 1, tmp_path)
+        Wanted.of(["none-beta1"], [7], 1, tmp_path)
