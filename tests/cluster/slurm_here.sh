@@ -39,7 +39,11 @@ start() {
     write_conf > "$conf"
     printf '%s\n' "$mark" "CgroupPlugin=cgroup/v1" "ConstrainRAMSpace=yes" > "$cgroupconf"
     if command -v slurmdbd >/dev/null && command -v mariadbd >/dev/null; then
-        keep_accounts
+        if ! keep_accounts; then
+            echo "slurm_here.sh: keeps no accounts: $(tail -q -n 2 "$place"/mysql.log "$place"/slurmdbd.log)" >&2
+            end slurmdbd mariadbd
+            write_conf > "$conf"
+        fi
     fi
     slurmctld
     slurmd
@@ -55,23 +59,23 @@ start() {
 # Accounts: slurmdbd, with a MariaDB of its own that listens on a socket in our folder only.
 keep_accounts() {
     mariadb-install-db --no-defaults --datadir="$place/mysql" --user=root --skip-test-db \
-        --auth-root-authentication-method=normal >"$place/mysql.log" 2>&1
+        --auth-root-authentication-method=normal >"$place/mysql.log" 2>&1 || return 1
     mariadbd --no-defaults --datadir="$place/mysql" --user=root --socket="$place/mysql.sock" --skip-networking \
         --pid-file="$place/mariadbd.pid" --innodb-flush-log-at-trx-commit=0 >>"$place/mysql.log" 2>&1 &
-    for _ in $(seq 120); do
-        $database -e "create database slurm_acct_db" 2>/dev/null && break
-        sleep 0.25
-    done
+    until_done $database -e "create database slurm_acct_db" || return 1
     write_dbdconf > "$dbdconf"
     chmod 600 "$dbdconf"
-    MYSQL_UNIX_PORT="$place/mysql.sock" slurmdbd
+    MYSQL_UNIX_PORT="$place/mysql.sock" slurmdbd || return 1
     printf '%s\n' "AccountingStorageType=accounting_storage/slurmdbd" "AccountingStorageHost=127.0.0.1" >> "$conf"
-    for _ in $(seq 120); do
-        sacctmgr -i add cluster here >/dev/null 2>&1 && return
+    until_done sacctmgr -i add cluster here
+}
+
+until_done() {
+    for _ in $(seq 80); do
+        "$@" >/dev/null 2>&1 && return 0
         sleep 0.25
     done
-    echo "slurm_here.sh: slurmdbd does not answer: $(tail -q -n 2 "$place"/slurmdbd.log "$place"/mysql.log)" >&2
-    exit 1
+    return 1
 }
 
 write_dbdconf() {
@@ -91,7 +95,12 @@ CONF
 }
 
 # Where memory can be limited (cgroup v1), jobs that take more than they asked for are out of memory.
-limits_memory() { [ -w /sys/fs/cgroup/memory/memory.limit_in_bytes ] || [ -w /sys/fs/cgroup/memory/tasks ]; }
+limits_memory() {
+    local try=/sys/fs/cgroup/memory/slurm-here-try
+    mkdir "$try" 2>/dev/null || return 1
+    [ -w "$try/memory.limit_in_bytes" ] || { rmdir "$try"; return 1; }
+    rmdir "$try"
+}
 
 task_plugin() { if limits_memory; then echo task/cgroup; else echo task/none; fi; }
 
