@@ -60,6 +60,9 @@ html_title = f"pmom_mpi {release}"
 html_theme_options = {"navigation_with_keys": True}
 html_show_sphinx = False
 html_copy_source = False
+html_show_search_summary = False  # they are fetched, which browsers forbid pages that are opened from a disk
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
 
 def contents(text: str) -> str:

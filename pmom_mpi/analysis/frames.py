@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,16 @@ import numpy as np
 import yaml
 
 from pmom_mpi.analysis.extra import library
+from pmom_mpi.words.errors import UserError
 
 if TYPE_CHECKING:
     import pandas
     import xarray
 
     from pmom_mpi.analysis.read import Run
+
+MOST_BYTES = 2**32
+"""Of a block; one of more is hardly what somebody wanted."""
 
 
 def frame(run: Run) -> pandas.DataFrame:
@@ -71,11 +76,22 @@ def frames(runs: Sequence[Run], keys: Sequence[Mapping[str, Any]]) -> pandas.Dat
 def datasets(
     runs: Sequence[Run], keys: Sequence[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]]
 ) -> xarray.Dataset:
-    """The metrics of runs as one block: a dimension an axis, then iteration; NaN where there is no run, or no row."""
+    """The metrics of runs as one block: a dimension an axis, then iteration; NaN where there is no run, or no row.
+
+    Raises
+    ------
+    UserError
+        When the runs differ in so many keys that the block would be larger than `MOST_BYTES`.
+    """
     xarray, names = library("xarray"), [name for name in runs[0].metrics if name != "iteration"]
     names = [name for name in names if all(name in run.metrics for run in runs)]
     length = max(run.iterations for run in runs)
     shape = (*(len(values) for values in axes.values()), length)
+    if (size := 8 * math.prod(shape) * len(names)) > MOST_BYTES:
+        raise UserError(
+            f"to_xarray: {len(runs)} runs that differ in {len(axes)} keys make a block of {size / 1e9:.3g} GB, nearly "
+            "all of it empty; choose fewer by select(), or use to_pandas()"
+        )
     blocks = {name: np.full(shape, np.nan) for name in names}
     status = np.full(shape[:-1], "", object)
     for run, key in zip(runs, keys, strict=True):

@@ -75,9 +75,9 @@ def _events(run: Run) -> Iterator[bytes]:
 
 
 def _described(metric: Metric) -> bytes:
-    """What TensorBoard shows beside a picture."""
+    """What TensorBoard shows beside a picture, and what draws it: without that, readers of the file complain."""
     unit = f" [{metric.unit}]" if metric.unit not in ("", "1") else ""
-    return _bytes(9, _bytes(3, f"{metric.description}{unit}".encode()))
+    return _bytes(9, _bytes(1, _bytes(1, b"scalars")) + _bytes(3, f"{metric.description}{unit}".encode()))
 
 
 def _number(field: int, kind: int, value: float) -> bytes:

@@ -82,8 +82,34 @@ def _copy(path: Path, group: h5py.Group) -> None:
             for name in file:
                 if file.get(name, getclass=True) is h5py.Group:  # not the root's links to what lies in them
                     file.copy(name, group)
+        _refer(group)
     except (KeyError, RuntimeError, ValueError, OSError):
         raise UserError(f"{path}: not a run file of pmom, or damaged; repair it or leave it out") from None
+
+
+def _refer(group: h5py.Group) -> None:
+    """Say anew along what the data sets of a copied run lie: they refer to addresses in the file that they are from."""
+    for dataset in _datasets(group):
+        for name in {"DIMENSION_LIST", "REFERENCE_LIST"} & set(dataset.attrs):
+            del dataset.attrs[name]
+    iteration = group["metrics/iteration"]
+    if not iteration.is_scale:  # of before there were any
+        return
+    group["iteration"] = iteration
+    for part, numbers in (("metrics", ""), ("nodes", "node"), ("workers", "worker")):
+        for dataset in group[part].values() if part in group else ():
+            if dataset != iteration:
+                dataset.dims[0].attach_scale(iteration)
+            if numbers:
+                dataset.dims[1].attach_scale(group["axes"][numbers])
+        if numbers and part in group:
+            group[numbers] = group["axes"][numbers]
+
+
+def _datasets(group: h5py.Group) -> list[h5py.Dataset]:
+    found: list[h5py.Dataset] = []
+    group.visititems(lambda _, value: found.append(value) if isinstance(value, h5py.Dataset) else None)
+    return found
 
 
 def is_packed(path: str | Path) -> bool:

@@ -18,6 +18,7 @@ import pmom_mpi
 from pmom_mpi.analysis.export import export
 from pmom_mpi.campaign.opening import open_runs
 from pmom_mpi.cli import main
+from pmom_mpi.record import pack
 
 BASE = {
     "name": "sent", "iterations": 6, "step_size": 0.3, "momentum": {"kind": "ema", "beta": 0.5},
@@ -102,7 +103,7 @@ def test_parquet_in_pandas(folder, tmp_path):
     assert parquet.read_table(path)["test_loss"].null_count == found["test_loss"].isna().sum() > 0
 
 
-def test_tensorboard_reads_its_event_files(folder, tmp_path):
+def test_tensorboard_reads_its_event_files(folder, tmp_path, caplog):
     reader = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is not installed"
     )
@@ -120,6 +121,7 @@ def test_tensorboard_reads_its_event_files(folder, tmp_path):
             assert [event.value for event in events] == values[there].astype(np.float32).tolist()
         walls = [event.wall_time for event in found.Scalars("train_loss")]
         assert walls[-1] - walls[0] == pytest.approx(run.metrics["time_total"][1:].sum(), abs=1e-5)
+    assert caplog.text == ""
 
 
 def test_a_damaged_event_is_seen_by_tensorboard(folder, one, tmp_path):
@@ -186,10 +188,16 @@ main(["export", {str(one.path)!r}, "-o", {str(tmp_path / "r.parquet")!r}])
 
 
 @pytest.mark.parametrize("group", ["metrics", "nodes"])
-def test_xarray_reads_the_run_file(folder, one, group):
+@pytest.mark.parametrize("packed", [False, True])
+def test_xarray_reads_the_run_file(one, group, packed, tmp_path):
     xarray = pytest.importorskip("xarray", reason="the extra [analysis] is not installed")
     pytest.importorskip("h5netcdf", reason="the extra [analysis] is not installed")
-    with xarray.open_dataset(one.path, group=group, engine="h5netcdf") as found:
+    path, above = one.path, ""
+    if packed:  # twice: out of a packed file, too
+        pack.pack({"a/one": path}, tmp_path / "first.h5")
+        pack.pack({"b/one": f"{tmp_path}/first.h5::a/one"}, tmp_path / "all.h5")
+        path, above = tmp_path / "all.h5", "runs/b/one/"
+    with xarray.open_dataset(path, group=above + group, engine="h5netcdf") as found:
         sizes = {"iteration": 6} | ({"node": 2} if group == "nodes" else {})
         assert dict(found.train_loss.sizes) == sizes
         ours = one.metrics if group == "metrics" else one.node_metrics

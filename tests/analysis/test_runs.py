@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import pmom_mpi
+from pmom_mpi.analysis import frames
 from pmom_mpi.campaign.opening import open_runs
 
 BASE = {
@@ -77,6 +78,14 @@ def test_frames_have_the_axes(folder):
     one = runs[0].to_xarray()
     assert dict(one.node_train_loss.sizes) == {"iteration": 6, "node": 2}
     assert one.node_train_loss.mean("node").values == pytest.approx(one.train_loss.values)
+
+
+def test_a_block_that_would_be_nearly_all_empty_is_refused(folder):
+    pytest.importorskip("xarray")
+    runs = open_runs(folder).runs
+    axes = {f"key{place}": list(range(len(runs))) for place in range(12)}
+    with pytest.raises(pmom_mpi.UserError, match=r"4 runs that differ in 12 keys make a block of .* GB, .*to_pandas"):
+        frames.datasets(runs, [dict.fromkeys(axes, place) for place in range(len(runs))], axes)
 
 
 def test_a_run_is_what_it_was_when_it_was_opened(folder, tmp_path):
