@@ -89,6 +89,7 @@ def tables(run: Run, found: Diagnosed, promise: Promise) -> list[Table]:
         rows.append(("mean bias |E eta|^2, noise: means", f"{found.mean_bias.mean():.4g}, {found.noise.mean():.4g}"))
         rows.append(("bound, noise apart", _last(promise.apart)))
         rows.append(("its residual", _number(promise.apart_residual)))
+        rows.append(("PL bound of E f - f*, noise apart", _last(promise.apart_pl)))
     if found.minimum is not None:
         rows.insert(0, ("f - f*", _number(found.value[-1] - found.minimum)))
         rows.insert(1, ("PL bound", _last(promise.pl_bound)))
@@ -121,6 +122,8 @@ def figure(run: Run, found: Diagnosed, promise: Promise) -> Figure:
         axis.plot(found.iterations, found.value - found.minimum, color=COLORS[0], label="measured $f - f^*$")
         if promise.pl_bound is not None:
             axis.plot(found.iterations, promise.pl_bound, color=COLORS[1], dashes=(5, 2), label=f"PL bound{doubt}")
+        if promise.apart_pl is not None:
+            axis.plot(found.iterations, promise.apart_pl, color=COLORS[4], dashes=(1, 1), label="of E, noise apart")
         _finish(axis, "iteration k", "$f(x^k) - f^*$")
     made.suptitle(f"{run.name}: what theory promises, and what happened")
     made.tight_layout()

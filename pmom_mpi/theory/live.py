@@ -45,6 +45,8 @@ class Promise:
         What ``bound`` tends to.
     apart, apart_residual : ndarray and float, or None
         The same with noise apart, where draws were repeated: of expectations, with sigma^2 the largest noise seen.
+    apart_pl : ndarray or None
+        As ``pl_bound``, with noise apart: of the expectation, which a single run may be above.
     """
 
     verdicts: list[Verdict]
@@ -60,6 +62,7 @@ class Promise:
     residual: float | None = None
     apart: np.ndarray | None = None
     apart_residual: float | None = None
+    apart_pl: np.ndarray | None = None
 
 
 def examine(run: Diagnosed) -> Promise:
@@ -122,7 +125,7 @@ def _bounds(run: Diagnosed, promise: Promise, L: float, eps: float) -> Promise:
         found.append(verdicts.kept("bound, noise apart", promise.averages, apart, doubt))
     return replace(
         promise, verdicts=found, affine=affine, certificate=certified, bound=bound, pl_bound=linear,
-        residual=float(residual), apart=apart, apart_residual=floor,
+        residual=float(residual), apart=apart, apart_residual=floor, apart_pl=_apart_linear(run, promise, L, largests),
     )  # fmt: skip
 
 
@@ -135,18 +138,46 @@ def _linear_kept(run: Diagnosed, promise: Promise, linear: np.ndarray | None) ->
 
 def _apart(run: Diagnosed, L: float, envelopes: list[float]) -> tuple[np.ndarray, float] | None:
     """The bound with noise apart, and its residual, with the best of the envelopes."""
-    if run.mean_bias is None or run.noise is None or run.step_size is None or run.beta is None:
+    known = _known_apart(run, L)
+    if known is None or run.mean_bias is None:
         return None
-    biases = np.maximum(run.mean_bias, 0)
-    first = {"first_bias": run.gradient[0], "first_noise": 0.0} if run.from_zero else {"first_bias": biases[0]}
-    method = {"smoothness": L, "step_size": run.step_size, "beta": run.beta, "sigma2": float(run.noise.max())}
-    gap = run.value[0] - (0.0 if run.minimum is None else run.minimum)
+    start, method = known
     found = []
     for largest in envelopes:
-        affine = envelope(run.gradient, biases, largest)._asdict()
-        whole = noise.bound(run.iterations + 1, gap=gap, **first, **affine, **method)
+        affine = envelope(run.gradient, np.maximum(run.mean_bias, 0), largest)._asdict()
+        whole = noise.bound(run.iterations + 1, **start, **affine, **method)
         found.append((float(whole[-1]), whole, noise.residual(**affine, **method)))
     return min(found, key=lambda one: one[0])[1:]
+
+
+def _apart_linear(run: Diagnosed, promise: Promise, L: float, envelopes: list[float]) -> np.ndarray | None:
+    """The PL bound with noise apart, with the envelope that is best at the last iteration; None where none has one."""
+    known = _known_apart(run, L)
+    if known is None or run.mean_bias is None or promise.pl is None or run.minimum is None:
+        return None
+    start, method = known
+    found: list[tuple[float, Affine]] = []
+    for largest in envelopes:
+        affine = envelope(run.gradient, np.maximum(run.mean_bias, 0), largest)
+        with suppress(UserError):
+            last = noise.pl_bound(int(run.iterations[-1]), pl=promise.pl, **start, **affine._asdict(), **method)
+            found.append((float(last), affine))
+    if not found:
+        return None
+    return noise.pl_bound(run.iterations, pl=promise.pl, **start, **min(found)[1]._asdict(), **method)
+
+
+def _known_apart(run: Diagnosed, L: float) -> tuple[dict[str, float], dict[str, float]] | None:
+    """Where a run began, and its method, for bounds with noise apart; None where draws were not repeated."""
+    if run.mean_bias is None or run.noise is None or run.step_size is None or run.beta is None:
+        return None
+    start = {"gap": float(run.value[0] - (0.0 if run.minimum is None else run.minimum))}
+    if run.from_zero:
+        start |= {"first_bias": float(run.gradient[0]), "first_noise": 0.0}
+    else:
+        start["first_bias"] = max(float(run.mean_bias[0]), 0.0)
+    method = {"smoothness": L, "step_size": run.step_size, "beta": run.beta, "sigma2": float(run.noise.max())}
+    return start, method
 
 
 def _linear(iterations: np.ndarray, envelopes: list[Affine], known: dict[str, float]) -> np.ndarray | None:

@@ -34,7 +34,7 @@ def kappa(step: float, beta: float) -> float | None:
     Examples
     --------
     >>> round(kappa(0.01, 0.1) / 0.01, 2)  # gamma L sigma^2, as of SGD, and a little more
-    1.07
+    1.05
     """
     away = step * (1 - beta) / beta
     p, q = splits(beta)

@@ -12,7 +12,8 @@ from scipy.optimize import linprog
 
 from pmom_mpi.bias.base import Step
 from pmom_mpi.bias.clipping import ClipNorm, Normalize
-from pmom_mpi.theory import bias
+from pmom_mpi.theory import bias, noise, nonconvex
+from pmom_mpi.words.errors import UserError
 from pmom_mpi.words.layout import Layout
 
 SQUARES = st.floats(0, 100, allow_subnormal=False).map(lambda value: round(value, 3))
@@ -143,3 +144,13 @@ def test_error_feedbacks_errors_sum_up_to_its_memory_which_stays_bounded_behind_
         memory = asked - sent
         np.testing.assert_allclose(total, -memory, atol=1e-9)
         assert np.linalg.norm(memory) <= G * s / (1 - s)
+
+
+@pytest.mark.parametrize("omega", [4.0, 7.5])
+def test_unbiased_compressors_need_more_nodes_than_omega_or_noise_apart(omega):
+    """B = omega / n of 4 nodes: no step size by the bounds that take noise for bias, one by those that do not."""
+    B, C = bias.unbiased(omega, zeta2=0.5, nodes=4)
+    with pytest.raises(UserError, match="leaves no step size"):
+        nonconvex.largest_step_size(1.0, 0.5, B)
+    assert np.isfinite(noise.residual(B=0, C=0, sigma2=C, M=B, smoothness=1.0, step_size=0.05, beta=0.5))
+    assert nonconvex.largest_step_size(1.0, 0.5, bias.unbiased(3.9, zeta2=0.5, nodes=4).B) > 0

@@ -130,6 +130,9 @@ def test_repeated_draws_give_the_bound_with_noise_apart(examined):
     assert (promise.averages <= promise.apart).all()
     assert promise.apart_residual < 0.5 * promise.residual  # beta is 0.1, and almost all of eta is noise
     assert found.noise.mean() > 5 * found.mean_bias.mean()
+    assert (found.value - found.minimum <= promise.apart_pl).all()
+    if promise.pl_bound is not None:
+        assert promise.apart_pl[-1] < promise.pl_bound[-1]
 
 
 def test_the_command(tmp_path):
