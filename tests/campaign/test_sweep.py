@@ -203,9 +203,9 @@ def test_a_folder_of_another_base_is_refused(folder):
     assert code == 2 and "momentum.beta: changed since out/dense-seed0-" in said
 
 
-def killed_at_random(folder: Path, times: int) -> None:
+def killed_at_random(folder: Path, times: int, seeds: int) -> None:
     """Kill the sweep, or a run of it, at random, and start it again; the end is that of an undisturbed one."""
-    raw = sweep()
+    raw = sweep(seeds=seeds)
     raw["base"]["iterations"] = 12
     raw["base"]["problem"] |= {"seconds": 0.02}
     write(folder, raw)
@@ -240,12 +240,12 @@ def children_of(pid: int) -> list[int]:
 
 
 def test_killed_at_random_it_ends_the_same(folder):
-    killed_at_random(folder, 2)
+    killed_at_random(folder, times=2, seeds=1)
 
 
 @pytest.mark.slow
 def test_killed_twenty_times_at_random_it_ends_the_same(folder):
-    killed_at_random(folder, 20)
+    killed_at_random(folder, times=20, seeds=2)
 
 
 def test_two_sweeps_share_the_runs(folder):

@@ -23,6 +23,7 @@ SHORT = "-s iterations=4 -s evaluate.every=2"
 DIGITS = "-s data.name=digits -s data.nodes=4"
 SHORTER = [
     (r"^make (?!run)(\S+)$", r"make -n \1"),
+    (r"^make run$", r"make run RANKS=2"),
     (r"^(?:mpirun .*)?(python benchmarks/\S+).*$", r"\1 --help"),
     (r"^(.*pmom (?:run|launch) .*(?:mnist|compare/).*)$", rf"\1 {DIGITS}"),
     (r"^(pmom launch.*) -n [35]", r"\1 -n 2"),
@@ -33,7 +34,7 @@ SHORTER = [
     (r"--extend 2000", "--extend 6"),
     (
         r"^(pmom init --template sweep)$",
-        r"\1; sed -i 's/ns: 200/ns: 4/; s/every: 10/every: 2/; s/^seeds: 5/seeds: 1/' sweep.yaml",
+        r"\1; sed -i 's/ns: 200/ns: 4/; s/every: 10/every: 2/; s/^seeds: 5/seeds: 1/; /^    .*top1:/d' sweep.yaml",
     ),
     (r"^(pmom bias .*?)(?: --nodes 3)?$", r"\1 --nodes 1 --repeats 3"),
     (r"^(pmom bench operators).*$", r"\1 --size 1024 --repeats 1"),

@@ -34,7 +34,9 @@ def test_a_tutorial_is_short(name):
     assert 3 < len(commands) <= COMMANDS and len([line for line in own if line]) <= OWN_LINES
 
 
-@pytest.mark.parametrize("name", SHORTER)
+@pytest.mark.parametrize(
+    "name", ["student", *(pytest.param(name, marks=pytest.mark.slow) for name in SHORTER if name != "student")]
+)
 def test_a_tutorial_leads_to_its_figure(name, tmp_path):
     text = script(name)
     for long, short in SHORTER[name]:

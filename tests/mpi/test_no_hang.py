@@ -91,7 +91,7 @@ def start(mpirun, tmp_path):
         }  # fmt: skip
         (tmp_path / "hang.yaml").write_text(yaml.safe_dump(raw))
         words = [tmp_path / "parts.py", tmp_path / "hang.yaml", tmp_path / "h.h5", watcher]
-        return mpirun(3, [sys.executable, *map(str, words)], module=False, timeout=60)
+        return mpirun(3, [sys.executable, *map(str, words)], module=False)
 
     return job
 
@@ -126,4 +126,4 @@ def test_a_rank_that_is_interrupted_while_ranks_connect_ends_the_job(mpirun, tmp
     }  # fmt: skip
     (tmp_path / "long.yaml").write_text(yaml.safe_dump(raw))
     words = [sys.executable, "-c", INTERRUPTED, str(rank), str(seconds), str(tmp_path / "long.yaml")]
-    assert mpirun(3, words, module=False, timeout=60).returncode != 0
+    assert mpirun(3, words, module=False).returncode != 0

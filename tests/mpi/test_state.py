@@ -20,7 +20,7 @@ def contents(path) -> dict[str, bytes]:
 
 
 DOWNLINKS = {"dense": [], "compressed": [{"kind": "top_k", "fraction": 0.2}]}
-RANKS = (1, 2, 4)
+RANKS = (1, 4)
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def files(several, tmp_path_factory):
 @pytest.mark.parametrize("downlink", DOWNLINKS)
 def test_batch_norms_give_the_same_bits_on_any_number_of_ranks(files, downlink):
     found = [contents(files / f"{downlink}-{ranks}.h5") for ranks in RANKS]
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
     assert np.isfinite(np.frombuffer(found[0]["test_loss"])).sum() == 2
 
 
 def test_state_is_counted_where_it_is_sent(files):
     """16 numbers: a mean and a variance of 8 channels; float32 behind the model, float64 in every node's report."""
-    with h5py.File(files / "dense-2.h5", "r") as file:
+    with h5py.File(files / "dense-4.h5", "r") as file:
         dimension = len(file["final/x"])
         assert file["metrics/downlink_bits"][0] == 32 * (dimension + 16)
         assert file["metrics/overhead_bits"][0] >= 64 * 6 * (2 + 16)
