@@ -107,7 +107,8 @@ def _run(begin: Callable[[], Beginning], watcher: Watcher | None, check_determin
         beginning = from_server(ranks, begin)
         source = beginning.source
         if beginning.over:
-            return Result(beginning.over, 0, Path(source.raw["output"]), None, over=True)
+            ranks.close()
+            return Result(beginning.over, 0, Path(source.raw["output"]), None, over=ranks.serves)
         began = perf_counter()
         setting = Setting.make(ranks, source)
         agree(ranks, lambda: _announce(ranks, setting, beginning, watcher) if ranks.serves else None)

@@ -19,6 +19,10 @@ EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
 USER_ERROR, DEADLINE = 2, 4
 
 
+class Agreed(SystemExit):
+    """All ranks leave together, and rank 0 has said why."""
+
+
 @contextmanager
 def together(ranks: Ranks) -> Iterator[None]:
     """Whatever leaves this block on any rank ends the whole job, within seconds and with one message.
@@ -29,7 +33,8 @@ def together(ranks: Ranks) -> Iterator[None]:
     alone = ranks.size == 1
     try:
         yield
-    except SystemExit:  # all ranks have agreed upon it
+    except Agreed as end:
+        ranks.close(int(end.code or 0))
         raise
     except BaseException as error:
         if alone:
@@ -55,7 +60,7 @@ def agree(ranks: Ranks, make: Callable[[], T]) -> T:
     rank, (text, is_user_error) = found[0]
     if ranks.serves:
         print(_told(rank, ranks.hosts[rank], text, is_user_error), file=sys.stderr, flush=True)
-    raise SystemExit(USER_ERROR if is_user_error else EXIT_CODES["failed"])
+    raise Agreed(USER_ERROR if is_user_error else EXIT_CODES["failed"])
 
 
 def from_server(ranks: Ranks, make: Callable[[], T]) -> T:

@@ -52,8 +52,10 @@ class MpiRanks:
         if not self.serves and neighbours[0][0] == SERVER:
             self._cores = own_core([cores for _, cores in neighbours], local.rank)
         local.Free()
-        self._shrunk = False
+        self._code = 1
         self.survives = survives_losses()
+        if self.survives:
+            atexit.register(self._depart)
         here = Place(self.rank, socket.gethostname(), os.getpid())
         self.places: list[Place] = self.comm.allgather(here)
         self.hosts = [place.host for place in self.places]
@@ -161,7 +163,6 @@ class MpiRanks:
             os._exit(1)
         self.places = [self.places[rank] for rank in stay]
         self.hosts = [place.host for place in self.places]
-        self._shrunk = True
         self.comm, self.rank, self.size = smaller, smaller.rank, smaller.size
         self.workers = self.size - 1
         self.worker = None if self.serves else self.rank - 1
@@ -182,11 +183,20 @@ class MpiRanks:
         _leave(code)
 
     def close(self, code: int = 0) -> None:
-        """After a loss Open MPI's Finalize would wait forever (its thread of heartbeats), so it is passed by."""
-        if self._shrunk:
-            atexit.register(_leave, code)
+        """Where the others go on without a rank that is gone, none leaves before all have come here."""
+        self._code = code
+        if self.survives:
+            with suppress(MPI.Exception):  # the run is over, whoever is lost now
+                self.comm.Agree(1)
         else:
             self.comm.Free()
+
+    def _depart(self) -> None:
+        """At the end of Python, with ULFM: Open MPI's Finalize waits forever for the end of its thread of heartbeats.
+
+        That (5.0.11, `ompi_comm_failure_detector_finalize`) is so without a loss, too, and prterun takes no offence.
+        """
+        _leave(self._code)
 
 
 def _kill(place: Place) -> None:

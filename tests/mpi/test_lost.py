@@ -62,11 +62,16 @@ def job(tmp_path):
         experiment.run(path, output=tmp_path / "whole.h5")
         for death in deaths:
             (tmp_path / death).touch()
-        made = launch.launch_command(5, launch.pmom("run", str(path)), fault_tolerant=survives)
-        environment = with_path(made.words[0]) | dict(made.variables)
-        return subprocess.run(made.words, capture_output=True, text=True, timeout=120, env=environment)
+        return started("run", str(path), survives=survives)
 
     return start
+
+
+def started(*arguments, survives=True):
+    """A job of a server and four workers."""
+    made = launch.launch_command(5, launch.pmom(*arguments), fault_tolerant=survives)
+    environment = with_path(made.words[0]) | dict(made.variables)
+    return subprocess.run(made.words, capture_output=True, text=True, timeout=120, env=environment)
 
 
 def goes_on(done, tmp_path, ranks):
@@ -87,6 +92,16 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize("bias", [pytest.param("top_k", marks=SLOW), pytest.param("ef14", marks=SLOW), "ef21"])
 def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
     goes_on(job("out of memory", ["5-10", "0-15"], bias), tmp_path, [4, 1])
+
+
+def test_a_job_that_loses_nobody_ends_as_any_other(job, tmp_path):
+    """Open MPI's Finalize would wait forever."""
+    goes_on(job("out of memory", []), tmp_path, [])
+    again = started("run", "--resume", str(tmp_path / "dying.yaml"))
+    assert again.returncode == 0 and again.stderr.count("finished already") == 1, again.stderr
+    refused = started("run", str(tmp_path / "dying.yaml"))
+    assert refused.returncode == 2 and "dying.h5 exists" in refused.stderr, refused.stderr
+    assert left_over(tmp_path) == []
 
 
 @SLOW
