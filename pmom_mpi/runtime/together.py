@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pmom_mpi.transport.base import SERVER, Ranks, WorkerFailed
+from pmom_mpi.transport.base import SERVER, Ranks, RanksLost, WorkerFailed
 from pmom_mpi.transport.patience import DeadlinePassed
 from pmom_mpi.transport.signals import Interrupted
 from pmom_mpi.words.errors import UserError
@@ -39,7 +39,7 @@ def together(ranks: Ranks) -> Iterator[None]:
     except BaseException as error:
         if alone:
             raise
-        if not ranks.serves:
+        if not ranks.serves and not isinstance(error, RanksLost):
             ranks.tell_failure(text_of(error), isinstance(error, UserError))
         print(_line(ranks, error), file=sys.stderr, flush=True)
         ranks.abort(exit_code(error))
@@ -93,6 +93,8 @@ def _line(ranks: Ranks, error: BaseException) -> str:
         return f"pmom: {error or 'interrupted'}; the run file holds every recorded iteration"
     if isinstance(error, DeadlinePassed):
         return f"pmom: {error}; the job is given up"
+    if isinstance(error, RanksLost):
+        return f"pmom: error: {error} was lost while the job was starting; start it again"
     return _told(ranks.rank, ranks.hosts[ranks.rank], text_of(error), isinstance(error, UserError))
 
 

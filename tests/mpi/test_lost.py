@@ -23,9 +23,11 @@ pytestmark = pytest.mark.skipif(library().vendor != OPEN_MPI, reason="needs Open
 PARTS = (
     ENDS
     + '''
+from pmom_mpi.method.momentum import EMA
+
 @dataclasses.dataclass
 class Dying(SoftmaxRegression):
-    """Where a flag says so the process ends as it is told to, once: node 5 in iteration 10, node 0 in iteration 15."""
+    """Where a flag says so the process ends as it is told to, once: node 5 in iteration 10, all workers in it, ..."""
     flags: str = ""
     how: str = "out of memory"
 
@@ -34,7 +36,20 @@ class Dying(SoftmaxRegression):
         if (node, iteration) in ((5, 10), (0, 15)) and os.path.exists(flag):
             os.unlink(flag)
             ENDS[self.how]()
+        if iteration == 10 and os.path.exists(f"{self.flags}/workers"):
+            ENDS[self.how]()
         return super().gradient(x, node, iteration, out)
+
+@dataclasses.dataclass(frozen=True)
+class Serving(EMA):
+    """The same of the server, in iteration 10."""
+    flags: str = ""
+    how: str = "out of memory"
+
+    def step(self, x, g, memory, step_size, iteration):
+        if iteration == 10 and os.path.exists(f"{self.flags}/server"):
+            ENDS[self.how]()
+        super().step(x, g, memory, step_size, iteration)
 '''
 )
 BIAS = {
@@ -54,6 +69,7 @@ def job(tmp_path):
         raw = {
             "name": "dying", "iterations": 20, "step_size": 0.1, "data": {"name": "digits", "nodes": 6},
             "problem": {"kind": "lost_parts:Dying", "flags": str(tmp_path), "how": how}, "bias": BIAS[bias],
+            "momentum": {"kind": "lost_parts:Serving", "beta": 0.5, "flags": str(tmp_path), "how": how},
             "record": {"flush_seconds": 0, "nodes": True}, "checkpoint": {"every": 4},
             "transport": {"fault_tolerant": True} | changes, "output": str(tmp_path / "dying.h5"), "dtype": dtype,
         }  # fmt: skip
@@ -104,19 +120,36 @@ def test_a_job_that_loses_nobody_ends_as_any_other(job, tmp_path):
     assert left_over(tmp_path) == []
 
 
-@SLOW
-def test_a_worker_that_exits_is_noticed_and_the_run_goes_on(job, tmp_path):
-    """Open MPI's launcher does not report it; its heartbeats notice it, and mpirun's status is the worker's."""
-    done = job("exit", ["5-10"])
-    assert done.returncode == 17, done.stderr
-    assert_same_bits(contents(tmp_path / "dying.h5"), contents(tmp_path / "whole.h5"))
-    assert left_over(tmp_path) == []
-
-
-@SLOW
-@pytest.mark.parametrize("how, deadline", [("stop", 0), ("segfault", 0), ("hang", 4)])
+@pytest.mark.parametrize(
+    "how, deadline",
+    [("exit", 0), *(pytest.param(*case, marks=SLOW) for case in (("segfault", 0), ("stop", 4), ("hang", 4)))],
+)
 def test_however_a_worker_is_lost_the_run_goes_on(job, tmp_path, how, deadline):
     goes_on(job(how, ["5-10"], deadline=deadline), tmp_path, [4])
+
+
+@pytest.mark.parametrize(
+    "who, how, words",
+    [
+        ("server", "out of memory", "the server, rank 0 on {host}, is lost; pmom resume goes on with the run"),
+        pytest.param("server", "segfault", "the server, rank 0 on {host}, is lost", marks=SLOW),
+        pytest.param("server", "exit", "the server, rank 0 on {host}, is lost", marks=SLOW),
+        pytest.param("workers", "out of memory", "it was the last worker; pmom resume {file} goes on", marks=SLOW),
+        pytest.param("workers", "segfault", "it was the last worker; pmom resume {file} goes on", marks=SLOW),
+        pytest.param("workers", "exit", "it was the last worker; pmom resume {file} goes on", marks=SLOW),
+    ],
+)
+def test_without_the_server_or_any_worker_the_job_ends_and_can_be_resumed(job, tmp_path, who, how, words):
+    done = job(how, [who], "ef21")
+    assert done.returncode != 0
+    host, file = os.uname().nodename, tmp_path / "dying.h5"
+    assert words.format(host=host, file=file) in done.stderr, done.stderr
+    assert left_over(tmp_path) == []
+    (tmp_path / who).unlink()
+    assert 9 <= read.load(file).iterations < 20
+    again = started("resume", str(file))
+    assert again.returncode == 0, again.stderr
+    assert_same_bits(contents(file), contents(tmp_path / "whole.h5"))
 
 
 def test_an_exception_ends_the_job_all_the_same(job, tmp_path):
