@@ -1,15 +1,21 @@
-# Starts a rank ("$@") of a fault-tolerant job, and dies of a signal where the rank is gone without having said so: Open
-# MPI's launcher tells the others of a process that a signal has ended, and not of one that exits with a status (5.0.11).
-# The rank says that it has joined the others by SIGURG and that it leaves by SIGWINCH; other processes ignore these.
-joined= left=
+# Starts a rank ("$@") of a fault-tolerant job, and sees to it that nobody waits for one that is gone. Open MPI's launcher
+# tells the others of a process that a signal has ended, not of one that exits with a status, and of none before all have
+# met in MPI_Init (5.0.11). So this shell dies of a signal where its rank has joined the others (SIGURG) and is gone without
+# having said that it leaves (SIGWINCH), and ends the job where it is gone before. Other processes ignore these signals.
+joined= left= ended=
 trap joined=1 URG
 trap left=1 WINCH
-trap : INT TERM USR1 USR2  # the launcher sends them to the rank as well
+trap ended=1 INT TERM  # the launcher sends these, and the next, to the rank as well
+trap : USR1 USR2
 PMOM_GUARD=$$
 export PMOM_GUARD
 "$@"
 status=$?
-if [ -z "$left" ] && { [ -n "$joined" ] || [ "$status" -ne 0 ]; }; then
+if [ -z "$left" ] && [ -n "$joined" ]; then
     kill -KILL $$
+fi
+if [ -z "$left$ended" ] && [ "$status" -ne 0 ]; then
+    echo "pmom: error: rank $OMPI_COMM_WORLD_RANK on $(uname -n) was lost while the job was starting; start it again" >&2
+    kill -TERM "$PPID"
 fi
 exit "$status"

@@ -55,12 +55,12 @@ class MpiRanks:
         local.Free()
         self._code = 1
         self.survives = survives_losses()
-        if self.survives:
-            guard.join()
-            atexit.register(self._depart)
         here = Place(self.rank, socket.gethostname(), os.getpid())
         self.places: list[Place] = self.comm.allgather(here)
         self.hosts = [place.host for place in self.places]
+        if self.survives:
+            guard.join()
+            atexit.register(self._depart)
 
     @property
     def library(self) -> str:
@@ -214,10 +214,12 @@ def _kill(place: Place, number: int = signal.SIGKILL) -> bool:
 
 
 def all_ranks() -> MpiRanks:
-    """The ranks of this job. Where one is lost before they know each other, all leave, each as it hears of a loss."""
+    """The ranks of this job. Where one is lost before they know each other, the shells that started them end the job."""
     try:
         return MpiRanks()
     except MPI.Exception as error:
+        if not survives_losses():
+            raise
         print(f"pmom: error: a rank was lost while the job was starting: {error}", file=sys.stderr, flush=True)
         _leave(1, missed=True)  # Abort may end this rank only, and others would wait on
 
