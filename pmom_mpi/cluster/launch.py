@@ -105,7 +105,7 @@ def compose(
         flags += binding if fits else ["--oversubscribe", "--bind-to", "none"]
         if fault_tolerant:
             flags += ULFM
-            program = [*GUARD, *program]
+            program = [*GUARD, *program] if ranks > 1 else program
         variables |= ROOT_VARIABLES if root else {}
     elif mpirun.vendor == MPICH:
         flags = ["-bind-to", f"core:{threads}" if fits else "none"]

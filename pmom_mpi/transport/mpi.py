@@ -214,7 +214,7 @@ def _kill(place: Place, number: int = signal.SIGKILL) -> bool:
 
 
 def all_ranks() -> MpiRanks:
-    """The ranks of this job. Where one is lost before they know each other, the shells that started them end the job."""
+    """The ranks of this job. Where one is lost before they know each other, the shell that started it ends the job."""
     try:
         return MpiRanks()
     except MPI.Exception as error:

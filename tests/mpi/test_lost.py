@@ -222,17 +222,37 @@ def test_where_the_rest_would_not_be_enough_dropping_is_refused(changes, words):
         setting.validate(raw | changes)
 
 
-@pytest.mark.slow  # as a job that dies in its first second sometimes does, mpirun may say status 0 or none of its own
-def test_a_loss_while_the_job_is_starting_ends_it():
-    text = (
-        "import os, signal\n"
-        "from mpi4py import MPI\n"
-        "from pmom_mpi.transport import connect\n"
-        "if MPI.COMM_WORLD.rank == 2:\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "connect()\n"
-    )
-    made = launch.launch_command(4, [sys.executable, "-c", text], fault_tolerant=True)
+START = """
+import os, signal, sys
+def die():
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "2":
+        ENDS[sys.argv[2]]()
+ENDS = {"kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "exit": lambda: os._exit(17)}
+if sys.argv[1] == "before":
+    die()
+from pmom_mpi import transport
+from pmom_mpi.transport import connect, messages
+if sys.argv[1] == "connecting":
+    die()
+ranks = connect()
+if sys.argv[1] == "set-up":
+    die()
+from pmom_mpi.runtime.together import together
+with together(ranks), ranks.losses():
+    ranks.gather(0)
+ranks.close()
+"""
+
+
+@pytest.mark.parametrize("how", [pytest.param("kill", marks=SLOW), "exit"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=SLOW), "connecting", pytest.param("set-up", marks=SLOW)])
+def test_a_loss_while_the_job_is_starting_ends_it(tmp_path, when, how):
+    (tmp_path / "dying.yaml").write_text(START)
+    made = launch.launch_command(4, [sys.executable, str(tmp_path / "dying.yaml"), when, how], fault_tolerant=True)
     environment = with_path(made.words[0]) | dict(made.variables)
-    done = subprocess.run(made.words, capture_output=True, text=True, timeout=90, env=environment)
-    assert "pmom: error: a rank was lost while the job was starting" in done.stderr, done.stderr
+    done = subprocess.run(made.words, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode != 0
+    assert "was lost while the job was starting" in done.stderr, done.stderr
+    assert f"rank 2 on {os.uname().nodename}" in done.stderr or when == "connecting", done.stderr
+    assert "Traceback" not in done.stderr
+    assert left_over(tmp_path) == []
