@@ -79,9 +79,13 @@ def exit_code(error: BaseException) -> int:
 
 
 def text_of(error: BaseException) -> str:
-    """A user's error is its line; anything else is a defect and shows where it happened."""
+    """A user's error is its line; anything else is a defect and shows where it happened, save for want of memory."""
     if isinstance(error, (UserError, Interrupted, WorkerFailed, DeadlinePassed)):
         return str(error)
+    if isinstance(error, MemoryError):
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/numpy/" not in frame.filename]
+        place = "".join(f" ({frame.filename}:{frame.lineno}, in {frame.name})" for frame in frames[-1:])
+        return f"out of memory{': ' if error.args else ''}{error}{place}"
     return "".join(traceback.format_exception(error)).rstrip()
 
 
@@ -101,4 +105,5 @@ def _line(ranks: Ranks, error: BaseException) -> str:
 def _told(rank: int, host: str, text: str, is_user_error: bool) -> str:
     if is_user_error:
         return f"pmom: error: {text}" if rank == SERVER else f"pmom: error: {text} (rank {rank} on {host})"
-    return f"pmom: rank {rank} on {host} failed:\n{text}"
+    separator = "\n" if "\n" in text else " "
+    return f"pmom: rank {rank} on {host} failed:{separator}{text}"

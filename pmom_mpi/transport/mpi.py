@@ -33,6 +33,9 @@ CLOCK_MESSAGES = 100
 GRACE_SECONDS = 5.0
 """How long a failing worker waits for the server to note its failure before it ends the job by itself."""
 
+HEARD_SECONDS = 0.2
+"""What the launcher gets to pass on what was said before the job is aborted; it drops what it has not read by then."""
+
 LOST = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 """Classes of errors that mean that a rank is dead, or that another one has noticed so."""
 
@@ -183,6 +186,7 @@ class MpiRanks:
         So the others of this host are killed, and this rank leaves with the status, which mpirun takes over. Those of
         other hosts are told of a rank that is missed, and find that the server is gone; the status is 137 then.
         """
+        time.sleep(HEARD_SECONDS)
         if not self.survives:
             MPI.COMM_WORLD.Abort(code)
         for rank, place in enumerate(self.places):
