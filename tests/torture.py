@@ -76,7 +76,7 @@ METHODS = {
 TOLERANT = {"ef21": {"bias": [{"kind": "ef21"}, TOP]}, "top_k": {"bias": [TOP]}}
 """What is killed with --fault-tolerant: all go back to a checkpoint, or repeat an iteration."""
 TOLERANT_RANKS = (3, 4)
-SECOND_SECONDS = 1.0
+SECOND_SECONDS = 0.3
 """About what a recovery takes."""
 
 

@@ -110,8 +110,8 @@ def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
     goes_on(job("out of memory", ["5-10", "0-15"], bias), tmp_path, [4, 1])
 
 
+@SLOW  # jobs that are resumed below lose nobody, too
 def test_a_job_that_loses_nobody_ends_as_any_other(job, tmp_path):
-    """Open MPI's Finalize would wait forever."""
     goes_on(job("out of memory", []), tmp_path, [])
     again = started("run", "--resume", str(tmp_path / "dying.yaml"))
     assert again.returncode == 0 and again.stderr.count("finished already") == 1, again.stderr
