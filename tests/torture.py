@@ -2,9 +2,11 @@
 
     make torture                                  # 200 kills, by seed 0
     python tests/torture.py --kills 60 --seed 7 --folder /tmp/torture
+    make torture ARGS='--fault-tolerant --kills 20'
 
 Whoever is killed (a rank, or mpirun), when (at a random moment since the start, or when a random row has been written),
-and by what (SIGKILL, SIGTERM, SIGINT) is drawn; the number of ranks is drawn anew for every leg.
+and by what (SIGKILL, SIGTERM, SIGINT) is drawn; the number of ranks is drawn anew for every leg. With --fault-tolerant
+one rank is killed, or a second soon after it, and the run goes on by itself (ULFM) or is gone on with.
 """
 
 from __future__ import annotations
@@ -73,6 +75,11 @@ METHODS = {
         "gradient": {"batch": 8}, "evaluate": {"every": 10}, "iterations": 20,
     },
 }  # fmt: skip
+TOLERANT = {"ef21": {"bias": [{"kind": "ef21"}, TOP]}, "top_k": {"bias": [TOP]}}
+"""What is killed with --fault-tolerant: all go back to a checkpoint, or repeat an iteration."""
+TOLERANT_RANKS = (3, 4)
+SECOND_SECONDS = 0.3
+"""About what a recovery takes."""
 
 
 @dataclass
@@ -89,12 +96,14 @@ class Tally:
 class Torture:
     """Kills runs below ``folder``, drawn by ``seed``; raises AssertionError where something is lost or differs."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, tolerant: bool = False) -> None:
         self._folder = folder
+        self._tolerant = tolerant
+        self._known = TOLERANT if tolerant else METHODS
         self._rng = np.random.default_rng(seed)
         self._whole: dict[str, dict[str, bytes]] = {}
         self.tally = Tally()
-        self.methods = [name for name in METHODS if name != "batch norms" or find_spec("torch")]
+        self.methods = [name for name in self._known if name != "batch norms" or find_spec("torch")]
         shutil.copy(EXAMPLES / "convnet.py", folder)
 
     def run(self, number: int, most_kills: int) -> int:
@@ -103,13 +112,12 @@ class Torture:
         config = self._config(method)
         whole, total = self._undisturbed(method, config), int(yaml.safe_load(config.read_text())["iterations"])
         path = self._folder / f"run-{number}.h5"
-        every = f"checkpoint.every={rng.choice([1, 3])}"
+        changes = ["-s", f"checkpoint.every={rng.choice([1, 3])}"]
+        changes += ["-s", "transport.fault_tolerant=true"] if self._tolerant else []
         kills = min(most_kills, int(rng.integers(1, 4)))
         for _ in range(kills):
-            self._killed_leg(["run", "--resume", str(config), "-s", every, "-o", str(path)], path, total, whole)
-        self._leg(
-            ["run", "--resume", str(config), "-s", every, "-o", str(path), "-q"], lambda job: job.finish(expected=0)
-        )
+            self._killed_leg(["run", "--resume", str(config), *changes, "-o", str(path)], path, total, whole)
+        self._leg(["run", "--resume", str(config), *changes, "-o", str(path), "-q"], lambda job: job.finish(expected=0))
         assert contents(path) == whole, f"{path}: {method} differs from the undisturbed run"
         left = [item.name for item in self._folder.glob(f".run-{number}.*partial")]
         assert not left, f"left over: {left}"
@@ -120,7 +128,7 @@ class Torture:
 
     def _config(self, method: str) -> Path:
         path = self._folder / f"{method.replace(' ', '-')}.yaml"
-        path.write_text(yaml.safe_dump(COMMON | METHODS[method] | {"name": method.replace(" ", "-")}))
+        path.write_text(yaml.safe_dump(COMMON | self._known[method] | {"name": method.replace(" ", "-")}))
         return path
 
     def _undisturbed(self, method: str, config: Path) -> dict[str, bytes]:
@@ -132,10 +140,10 @@ class Torture:
 
     def _leg(self, arguments: list[str], act: Callable[[Job], T]) -> T:
         """What comes of one job; where its launcher did not start, of another."""
-        ranks = int(self._rng.choice(RANKS))
+        ranks = int(self._rng.choice(TOLERANT_RANKS if self._tolerant else RANKS))
         for _ in range(STARTS):
             try:
-                with Job(ranks, arguments) as job:
+                with Job(ranks, arguments, self._tolerant) as job:
                     done = act(job)
             except Unstarted as error:
                 self.tally.unstarted += 1
@@ -150,6 +158,10 @@ class Torture:
         wait = float(rng.uniform(0, START_SECONDS)) if rng.random() < 1 / 3 else 0.0
         until, pause = int(rng.integers(1, total + 1)), float(rng.uniform(0, 0.02))
         number, victim = signal.Signals(rng.choice(SIGNALS)), int(rng.integers(0, max(RANKS) + 1))
+        second = self._tolerant and rng.random() < 1 / 2
+        if self._tolerant:
+            number, victim = signal.SIGKILL, int(rng.integers(0, min(TOLERANT_RANKS)))
+            later, other = float(rng.uniform(0, SECOND_SECONDS)), int(rng.integers(0, min(TOLERANT_RANKS) - 1))
 
         def act(job: Job) -> tuple[int, str]:
             seen = 0
@@ -159,13 +171,17 @@ class Torture:
                 seen = job.until_rows(path, until)
                 time.sleep(pause)
             whom = job.kill(victim % (job.ranks + 1), number)
+            if second:
+                job.sleep(later)
+                whom += f", then {job.kill(other, number)}"
             job.finish()
             return seen, whom
 
         seen, whom = self._leg(arguments, act)
         after = rows(path)
         self.tally.seen[f"{number.name} to {whom}"] += 1
-        assert after >= seen, f"{path}: {seen} rows were flushed, {after} are left"
+        if not self._tolerant:  # those that go back to a checkpoint make rows again
+            assert after >= seen, f"{path}: {seen} rows were flushed, {after} are left"
         if path.exists():
             run = read.load(path)
             assert set(run.metrics["iteration"]) <= set(range(total))
@@ -185,13 +201,13 @@ class Unstarted(Exception):
 class Job:
     """A real job in a session, and with a folder for temporary files, of its own."""
 
-    def __init__(self, ranks: int, arguments: list[str]) -> None:
+    def __init__(self, ranks: int, arguments: list[str], tolerant: bool = False) -> None:
         self.ranks = ranks
         self._folder = tempfile.mkdtemp(prefix="leg-")  # what a killed mpirun leaves may trip the next one
         self._killed = False
         words, environment = launch.pmom(*arguments), dict(os.environ)
         if ranks > 1:
-            command = launch.launch_command(ranks, words)
+            command = launch.launch_command(ranks, words, fault_tolerant=tolerant)
             words, environment = list(command.words), with_path(command.words[0]) | dict(command.variables)
         environment["TMPDIR"] = self._folder
         self._process = subprocess.Popen(
@@ -236,7 +252,7 @@ class Job:
     def kill(self, victim: int, number: signal.Signals) -> str:
         """Signal a rank, or mpirun (the last), if it is there; who that was."""
         self._running(look=True)
-        pids = sorted(pid for pid in self._known if cmdline(pid).startswith(RANK))
+        pids = sorted((pid for pid in self._known if cmdline(pid).startswith(RANK)), key=rank_of)
         whom, pid = "mpirun" if self.ranks > 1 else "the process", self._process.pid
         if victim < len(pids) and self.ranks > 1:
             whom, pid = "the server" if victim == 0 else "a worker", pids[victim]
@@ -311,6 +327,16 @@ def cmdline(pid: int) -> bytes:
         return b""
 
 
+def rank_of(pid: int) -> int:
+    """Which rank a process is; -1 for one that is gone."""
+    with suppress(OSError):
+        for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name, _, value = word.partition(b"=")
+            if name in (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK"):
+                return int(value)
+    return -1
+
+
 def rows(path: Path) -> int:
     """How many rows a reader sees now; every file that is there must open."""
     for attempt in range(100):
@@ -334,9 +360,9 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: values.tobytes() for name, values in (found | {"x": file["final/x"][()]}).items()}
 
 
-def torture(folder: Path, kills: int, seed: int, say: bool = False) -> Tally:
+def torture(folder: Path, kills: int, seed: int, say: bool = False, tolerant: bool = False) -> Tally:
     """At least so many kills."""
-    tortured, number = Torture(folder, seed), 0
+    tortured, number = Torture(folder, seed, tolerant), 0
     while (left := kills - tortured.tally.kills) > 0:
         killed = tortured.run(number, left)
         if say:
@@ -351,10 +377,11 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--fault-tolerant", action="store_true", help="ranks only, of jobs that go on without (ULFM)")
     asked = parser.parse_args()
     place = asked.folder or Path(tempfile.mkdtemp(prefix="torture-"))
     place.mkdir(parents=True, exist_ok=True)
-    found = torture(place, asked.kills, asked.seed, say=True)
+    found = torture(place, asked.kills, asked.seed, say=True, tolerant=asked.fault_tolerant)
     print(f"mpirun did not start {found.unstarted} times; those jobs were begun again")
     print(f"{found.kills} kills in {found.legs} legs; every run finished with the undisturbed run's bits")
     for what, count in sorted(found.seen.items()):

@@ -16,13 +16,14 @@ from pmom_mpi.cluster.mpirun import INTEL, MPICH, OPEN_MPI, UNKNOWN, Mpirun, fin
 from pmom_mpi.words.errors import UserError
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-ULFM = (
-    "--with-ft", "ulfm", "--mca", "mpi_ft_detector", "1", "--mca", "mpi_ft_detector_thread", "1",
-    "--mca", "mpi_ft_detector_period", "1", "--mca", "mpi_ft_detector_timeout", "10",
-)  # fmt: skip
-"""Open MPI's flags for a job that survives lost ranks. Without the heartbeats, in a thread of their own, nobody notices
-a rank that exits with a status that is not 0, is stopped, or whose host is silent. On a busy machine a live rank was
-missed for more than 4 s while the job was starting."""
+ULFM = ("--with-ft", "ulfm")
+"""Open MPI's flags for a job that survives lost ranks, of which its launcher tells the others.
+
+Its heartbeats (``mpi_ft_detector``) are left off. In a thread of their own, as they must be where ranks compute for
+long, they made a rank crash in MPI_Init in one of ten starts on a busy machine, and MPI_Finalize wait forever (5.0.11).
+"""
+GUARD = ("/bin/sh", str(Path(__file__).with_name("guard.sh")))
+"""What starts each rank of such a job, so that the launcher also tells of one that exits with a status."""
 ROOT_VARIABLES = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
@@ -106,7 +107,9 @@ def compose(
         beyond = ":oversubscribe" if granted is not None and ranks > granted.slots else ""
         binding = ["--map-by", f"slot:pe={threads}{beyond}", "--bind-to", "core"]
         flags += binding if fits else ["--oversubscribe", "--bind-to", "none"]
-        flags += ULFM if fault_tolerant else ()
+        if fault_tolerant:
+            flags += ULFM
+            program = [*GUARD, *program] if ranks > 1 else program
         variables |= ROOT_VARIABLES if root else {}
     elif mpirun.vendor == MPICH:
         flags = ["-bind-to", f"core:{threads}" if fits else "none"]

@@ -18,6 +18,7 @@ from pmom_mpi.commands.options import (
     quiet_option,
     set_option,
 )
+from pmom_mpi.words.errors import UserError
 
 
 @click.command()
@@ -90,8 +91,15 @@ def launch(
         arguments = (*arguments, "-s", "transport.fault_tolerant=true")
     words = launching.pmom("run", config, *arguments)
     command = launching.launch_command(ranks, words, threads, fault_tolerant=fault_tolerant)
-    if not dry_run and _check(config, arguments):
-        command = launching.launch_command(ranks, words, threads, fault_tolerant=True)
+    try:
+        survives = _check(config, arguments)
+    except (UserError, click.ClickException) as error:  # it may lie on the machine that the command is meant for
+        if not dry_run:
+            raise
+        survives = fault_tolerant
+        click.echo(f"note: not read, so as if transport.fault_tolerant were {str(survives).lower()}: {error}", err=True)
+    if survives != fault_tolerant:
+        command = launching.launch_command(ranks, words, threads, fault_tolerant=survives)
     if dry_run:
         click.echo(str(command))
     else:

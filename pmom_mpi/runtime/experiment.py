@@ -12,6 +12,7 @@ import numpy as np
 
 from pmom_mpi import config as configs
 from pmom_mpi.method.ledger import columns, node_columns, worker_columns
+from pmom_mpi.method.worker import Worker
 from pmom_mpi.problems.base import Known, Problem
 from pmom_mpi.record.checkpoint import Checkpoint, clear, usable
 from pmom_mpi.record.place import check_place
@@ -104,32 +105,42 @@ def resume(run_file: str | Path, extend: int | None = None, watcher: Watcher | N
 def _run(begin: Callable[[], Beginning], watcher: Watcher | None, check_determinism: bool = False) -> Result:
     ranks = connect()
     with together(ranks):
-        beginning = from_server(ranks, begin)
-        source = beginning.source
-        if beginning.over:
-            return Result(beginning.over, 0, Path(source.raw["output"]), None, over=True)
-        began = perf_counter()
-        setting = Setting.make(ranks, source)
-        agree(ranks, lambda: _announce(ranks, setting, beginning, watcher) if ranks.serves else None)
-        host = setting.worker(ranks.worker or 0)
-        warm_up_seconds = warm_up(ranks, setting, host)
-        if check_determinism:
-            found = determinism.check(ranks, setting)
-            if ranks.serves:
-                print(f"determinism: {found}", file=sys.stderr, flush=True)
-        agree(ranks, lambda: restore(ranks, host, beginning.checkpoint))
-        seconds = {"setup_seconds": perf_counter() - began - warm_up_seconds, "warm_up_seconds": warm_up_seconds}
-        link = ranks.link_speed()
-        clocks = ranks.clocks() if setting.config.record.trace else None
-        recorder = agree(
-            ranks, lambda: _recorder(ranks, setting, link, seconds, beginning, clocks) if ranks.serves else None
-        )
-        if watcher is not None and recorder is not None:
-            watcher.ready(warm_up_seconds)
-        serving = None if recorder is None else Serving(recorder, beginning.checkpoint, watcher, clocks)
+        with ranks.losses():  # before the first iteration a loss ends the job
+            beginning = from_server(ranks, begin)
+            if beginning.over:
+                ranks.close()
+                return Result(beginning.over, 0, Path(beginning.source.raw["output"]), None, over=ranks.serves)
+            setting, host, serving = _set_up(ranks, beginning, watcher, check_determinism)
         result = legs(ranks, setting, host, serving)
         ranks.close(result.exit_code)
     return result if ranks.serves else Result(result.status, result.exit_code, result.path, None)
+
+
+def _set_up(
+    ranks: Ranks, beginning: Beginning, watcher: Watcher | None, check_determinism: bool
+) -> tuple[Setting, Worker, Serving | None]:
+    """All that comes before the first iteration; all ranks together."""
+    began = perf_counter()
+    setting = Setting.make(ranks, beginning.source)
+    agree(ranks, lambda: _announce(ranks, setting, beginning, watcher) if ranks.serves else None)
+    host = setting.worker(ranks.worker or 0)
+    warm_up_seconds = warm_up(ranks, setting, host)
+    if check_determinism:
+        found = determinism.check(ranks, setting)
+        if ranks.serves:
+            print(f"determinism: {found}", file=sys.stderr, flush=True)
+    agree(ranks, lambda: restore(ranks, host, beginning.checkpoint))
+    seconds = {"setup_seconds": perf_counter() - began - warm_up_seconds, "warm_up_seconds": warm_up_seconds}
+    link = ranks.link_speed()
+    clocks = ranks.clocks() if setting.config.record.trace else None
+    recorder = agree(
+        ranks, lambda: _recorder(ranks, setting, link, seconds, beginning, clocks) if ranks.serves else None
+    )
+    if recorder is None:
+        return setting, host, None
+    if watcher is not None:
+        watcher.ready(warm_up_seconds)
+    return setting, host, Serving(recorder, beginning.checkpoint, watcher, clocks)
 
 
 def _announce(ranks: Ranks, setting: Setting, beginning: Beginning, watcher: Watcher | None) -> None:

@@ -56,7 +56,7 @@ class Result:
     x : ndarray or None
         The final model, on rank 0; None on the workers.
     over : bool
-        Whether a run that was to go on was over already, so that nothing was done.
+        Whether a run that was to go on was over already, so that nothing was done; on rank 0.
     """
 
     status: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pmom_mpi.transport.base import SERVER, Ranks, WorkerFailed
+from pmom_mpi.transport.base import SERVER, Ranks, RanksLost, WorkerFailed
 from pmom_mpi.transport.patience import DeadlinePassed
 from pmom_mpi.transport.signals import Interrupted
 from pmom_mpi.words.errors import UserError
@@ -17,6 +17,10 @@ T = TypeVar("T")
 
 EXIT_CODES = {"finished": 0, "failed": 1, "diverged": 3}
 USER_ERROR, DEADLINE = 2, 4
+
+
+class Agreed(SystemExit):
+    """All ranks leave together, and rank 0 has said why."""
 
 
 @contextmanager
@@ -29,12 +33,13 @@ def together(ranks: Ranks) -> Iterator[None]:
     alone = ranks.size == 1
     try:
         yield
-    except SystemExit:  # all ranks have agreed upon it
+    except Agreed as end:
+        ranks.close(int(end.code or 0))
         raise
     except BaseException as error:
         if alone:
             raise
-        if not ranks.serves:
+        if not ranks.serves and not isinstance(error, RanksLost):
             ranks.tell_failure(text_of(error), isinstance(error, UserError))
         print(_line(ranks, error), file=sys.stderr, flush=True)
         ranks.abort(exit_code(error))
@@ -55,7 +60,7 @@ def agree(ranks: Ranks, make: Callable[[], T]) -> T:
     rank, (text, is_user_error) = found[0]
     if ranks.serves:
         print(_told(rank, ranks.hosts[rank], text, is_user_error), file=sys.stderr, flush=True)
-    raise SystemExit(USER_ERROR if is_user_error else EXIT_CODES["failed"])
+    raise Agreed(USER_ERROR if is_user_error else EXIT_CODES["failed"])
 
 
 def from_server(ranks: Ranks, make: Callable[[], T]) -> T:
@@ -74,9 +79,13 @@ def exit_code(error: BaseException) -> int:
 
 
 def text_of(error: BaseException) -> str:
-    """A user's error is its line; anything else is a defect and shows where it happened."""
+    """A user's error is its line; anything else is a defect and shows where it happened, save for want of memory."""
     if isinstance(error, (UserError, Interrupted, WorkerFailed, DeadlinePassed)):
         return str(error)
+    if isinstance(error, MemoryError):
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/numpy/" not in frame.filename]
+        place = "".join(f" ({frame.filename}:{frame.lineno}, in {frame.name})" for frame in frames[-1:])
+        return f"out of memory{': ' if error.args else ''}{error}{place}"
     return "".join(traceback.format_exception(error)).rstrip()
 
 
@@ -88,10 +97,13 @@ def _line(ranks: Ranks, error: BaseException) -> str:
         return f"pmom: {error or 'interrupted'}; the run file holds every recorded iteration"
     if isinstance(error, DeadlinePassed):
         return f"pmom: {error}; the job is given up"
+    if isinstance(error, RanksLost):
+        return f"pmom: error: {error} was lost while the job was starting; start it again"
     return _told(ranks.rank, ranks.hosts[ranks.rank], text_of(error), isinstance(error, UserError))
 
 
 def _told(rank: int, host: str, text: str, is_user_error: bool) -> str:
     if is_user_error:
         return f"pmom: error: {text}" if rank == SERVER else f"pmom: error: {text} (rank {rank} on {host})"
-    return f"pmom: rank {rank} on {host} failed:\n{text}"
+    separator = "\n" if "\n" in text else " "
+    return f"pmom: rank {rank} on {host} failed:{separator}{text}"

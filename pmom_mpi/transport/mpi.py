@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 import numpy as np
 
 from pmom_mpi.cluster.environment import survives_losses
+from pmom_mpi.transport import guard
 from pmom_mpi.transport.base import SERVER, NodeHost, Place, RanksLost
 from pmom_mpi.transport.edge import MpiEdge
 from pmom_mpi.transport.messages import FAILURE, LINK, MPI, Link
@@ -31,6 +32,9 @@ LINK_BYTES, LINK_MESSAGES = 1 << 22, 5
 CLOCK_MESSAGES = 100
 GRACE_SECONDS = 5.0
 """How long a failing worker waits for the server to note its failure before it ends the job by itself."""
+
+HEARD_SECONDS = 0.2
+"""What the launcher gets to pass on what was said before the job is aborted; it drops what it has not read by then."""
 
 LOST = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 """Classes of errors that mean that a rank is dead, or that another one has noticed so."""
@@ -52,11 +56,14 @@ class MpiRanks:
         if not self.serves and neighbours[0][0] == SERVER:
             self._cores = own_core([cores for _, cores in neighbours], local.rank)
         local.Free()
-        self._shrunk = False
+        self._code = 1
         self.survives = survives_losses()
         here = Place(self.rank, socket.gethostname(), os.getpid())
         self.places: list[Place] = self.comm.allgather(here)
         self.hosts = [place.host for place in self.places]
+        if self.survives:
+            guard.join()
+            atexit.register(self._depart)
 
     @property
     def library(self) -> str:
@@ -133,7 +140,7 @@ class MpiRanks:
         except MPI.Exception as error:
             if not self.survives or error.Get_error_class() not in LOST:
                 raise
-            raise RanksLost(str(error)) from None
+            raise RanksLost(self._gone()) from None
         except DeadlinePassed as error:
             here = self.places[self.rank].host
             late = [self.places[rank] for rank in error.missing]
@@ -142,6 +149,12 @@ class MpiRanks:
             for place in late:
                 _kill(place)
             raise RanksLost(str(error)) from None
+
+    def _gone(self) -> str:
+        """Who of this host is gone, in words."""
+        here = self.places[self.rank].host
+        gone = [place for place in self.places if place.host == here and not _kill(place, 0)]
+        return ", ".join(f"rank {place.rank} on {place.host}" for place in gone) or "a rank"
 
     def recover(self) -> list[Place]:
         """Revoking wakes all ranks that wait for each other; a rank that computes notices when it sends."""
@@ -158,10 +171,9 @@ class MpiRanks:
             if smaller.rank == 0:
                 words = f"pmom: the server, rank 0 on {self.hosts[SERVER]}, is lost; pmom resume goes on with the run"
                 print(words, file=sys.stderr, flush=True)
-            os._exit(1)
+            _leave(1)
         self.places = [self.places[rank] for rank in stay]
         self.hosts = [place.host for place in self.places]
-        self._shrunk = True
         self.comm, self.rank, self.size = smaller, smaller.rank, smaller.size
         self.workers = self.size - 1
         self.worker = None if self.serves else self.rank - 1
@@ -171,42 +183,55 @@ class MpiRanks:
     def abort(self, code: int) -> None:
         """With ULFM, Open MPI's Abort may end only the rank that calls it, and mpirun's exit status was often 0 then.
 
-        So the others of this host are killed, those of other hosts notice that the server is gone, and this rank leaves
-        with the status, which mpirun takes over.
+        So the others of this host are killed, and this rank leaves with the status, which mpirun takes over. Those of
+        other hosts are told of a rank that is missed, and find that the server is gone; the status is 137 then.
         """
+        time.sleep(HEARD_SECONDS)
         if not self.survives:
             MPI.COMM_WORLD.Abort(code)
         for rank, place in enumerate(self.places):
             if rank != self.rank and place.host == self.hosts[self.rank]:
                 _kill(place)
-        _leave(code)
+        _leave(code, missed=len(set(self.hosts)) > 1)
 
     def close(self, code: int = 0) -> None:
-        """After a loss Open MPI's Finalize would wait forever (its thread of heartbeats), so it is passed by."""
-        if self._shrunk:
-            atexit.register(_leave, code)
+        """Where the others go on without a rank that is gone, none leaves before all have come here."""
+        self._code = code
+        if self.survives:
+            with suppress(MPI.Exception):  # the run is over, whoever is lost now
+                self.comm.Agree(1)
         else:
             self.comm.Free()
 
+    def _depart(self) -> None:
+        """At the end of Python, with ULFM: after a loss Open MPI's Finalize may wait forever, so it is passed by."""
+        _leave(self._code)
 
-def _kill(place: Place) -> None:
-    """End a process of this host."""
-    with suppress(ProcessLookupError):
-        os.kill(place.process, signal.SIGKILL)
+
+def _kill(place: Place, number: int = signal.SIGKILL) -> bool:
+    """Signal a process of this host (0: nothing happens to it); whether it is there."""
+    try:
+        os.kill(place.process, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def all_ranks() -> MpiRanks:
-    """The ranks of this job. Where one is lost before they know each other, the launcher is told to end the job."""
+    """The ranks of this job. Where one is lost before they know each other, the shell that started it ends the job."""
     try:
         return MpiRanks()
     except MPI.Exception as error:
+        if not survives_losses():
+            raise
         print(f"pmom: error: a rank was lost while the job was starting: {error}", file=sys.stderr, flush=True)
-        os.kill(os.getppid(), signal.SIGTERM)  # with ULFM, Abort may end this rank only, and others would wait on
-        _leave(1)
+        _leave(1, missed=True)  # Abort may end this rank only, and others would wait on
 
 
-def _leave(code: int) -> NoReturn:
-    """End this process without MPI's Finalize."""
+def _leave(code: int, missed: bool = False) -> NoReturn:
+    """End this process without MPI's Finalize; where it is ``missed``, others that still wait for it are told."""
     sys.stdout.flush()
     sys.stderr.flush()
+    if not missed:
+        guard.leave()
     os._exit(code)

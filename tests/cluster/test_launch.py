@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,39 @@ def test_a_job_script_names_the_run_file_unless_the_user_does(script, named, tmp
     assert done.returncode == 0, done.stderr
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.h5")}
     assert files == ({"mine.h5"} if named else {"results/job-7-3.h5" if script == "seeds" else "results/job-7.h5"})
+
+
+@pytest.fixture
+def pmom_noted(tmp_path):
+    """``pmom_noted(*arguments)``: what pmom prints, and what it has mpirun do: one that only writes it down."""
+    mpirun, notes = tmp_path / "mpirun", tmp_path / "noted"
+    mpirun.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "mpirun (Open MPI) 5.0.11" || echo "$*" >> {notes}\n')
+    mpirun.chmod(0o755)
+
+    def call(*arguments: str) -> tuple[str, str]:
+        notes.write_text("")
+        done = subprocess.run(
+            [sys.executable, "-m", "pmom_mpi", *arguments], capture_output=True, text=True, timeout=60, cwd=tmp_path,
+            env=os.environ | {"PMOM_MPIRUN": str(mpirun)},
+        )  # fmt: skip
+        return done.stdout + done.stderr, notes.read_text()
+
+    return call
+
+
+def test_whatever_starts_ranks_asks_for_fault_tolerance_where_the_config_does(pmom_noted, tmp_path):
+    text = "iterations: 2\nstep_size: 0.1\nproblem: {kind: softmax_regression}\ndata: {name: digits, nodes: 2}\n"
+    tolerant, never = "transport: {fault_tolerant: true}\n", ("-s", "transport.fault_tolerant=false")
+    (tmp_path / "t.yaml").write_text(text + tolerant + "output: t.h5\n")
+    (tmp_path / "sweep.yaml").write_text("base:\n" + textwrap.indent(text + tolerant, "  ") + "seeds: 1\n")
+    assert "--with-ft ulfm" in pmom_noted("launch", "-n", "3", "t.yaml")[1]
+    assert "--with-ft" not in pmom_noted("launch", "-n", "3", "t.yaml", *never)[1]
+    assert "--with-ft ulfm" in pmom_noted("launch", "-n", "3", "--dry-run", "t.yaml")[0]
+    assert "--with-ft" not in pmom_noted("launch", "-n", "3", "--dry-run", "t.yaml", *never)[0]
+    said, _ = pmom_noted("launch", "-n", "3", "--dry-run", "elsewhere.yaml")
+    assert (
+        "note: not read, so as if transport.fault_tolerant were false: elsewhere.yaml" in said and "--with" not in said
+    )
+    assert pmom_noted("run", "t.yaml", "-q")[1] == ""
+    assert "--with-ft ulfm" in pmom_noted("resume", "t.h5", "-n", "3", "--extend", "4")[1]
+    assert "--with-ft ulfm" in pmom_noted("sweep", "sweep.yaml", "-n", "3", "-o", "out")[1]

@@ -26,9 +26,11 @@ pytestmark = [
 PARTS = (
     ENDS
     + '''
+from pmom_mpi.method.momentum import EMA
+
 @dataclasses.dataclass
 class Dying(SoftmaxRegression):
-    """Where a flag says so the process ends as it is told to, once: node 5 in iteration 10, node 0 in iteration 15."""
+    """Where a flag says so the process ends as it is told to, once: node 5 in iteration 10, all workers in it, ..."""
     flags: str = ""
     how: str = "out of memory"
 
@@ -37,7 +39,20 @@ class Dying(SoftmaxRegression):
         if (node, iteration) in ((5, 10), (0, 15)) and os.path.exists(flag):
             os.unlink(flag)
             ENDS[self.how]()
+        if iteration == 10 and os.path.exists(f"{self.flags}/workers"):
+            ENDS[self.how]()
         return super().gradient(x, node, iteration, out)
+
+@dataclasses.dataclass(frozen=True)
+class Serving(EMA):
+    """The same of the server, in iteration 10."""
+    flags: str = ""
+    how: str = "out of memory"
+
+    def step(self, x, g, memory, step_size, iteration):
+        if iteration == 10 and os.path.exists(f"{self.flags}/server"):
+            ENDS[self.how]()
+        super().step(x, g, memory, step_size, iteration)
 '''
 )
 BIAS = {
@@ -57,6 +72,7 @@ def job(tmp_path):
         raw = {
             "name": "dying", "iterations": 20, "step_size": 0.1, "data": {"name": "digits", "nodes": 6},
             "problem": {"kind": "lost_parts:Dying", "flags": str(tmp_path), "how": how}, "bias": BIAS[bias],
+            "momentum": {"kind": "lost_parts:Serving", "beta": 0.5, "flags": str(tmp_path), "how": how},
             "record": {"flush_seconds": 0, "nodes": True}, "checkpoint": {"every": 4},
             "transport": {"fault_tolerant": True} | changes, "output": str(tmp_path / "dying.h5"), "dtype": dtype,
         }  # fmt: skip
@@ -65,11 +81,16 @@ def job(tmp_path):
         experiment.run(path, output=tmp_path / "whole.h5")
         for death in deaths:
             (tmp_path / death).touch()
-        made = launch.launch_command(5, launch.pmom("run", str(path)), fault_tolerant=survives)
-        environment = with_path(made.words[0]) | dict(made.variables)
-        return subprocess.run(made.words, capture_output=True, text=True, timeout=120, env=environment)
+        return started("run", str(path), survives=survives)
 
     return start
+
+
+def started(*arguments, survives=True):
+    """A job of a server and four workers."""
+    made = launch.launch_command(5, launch.pmom(*arguments), fault_tolerant=survives)
+    environment = with_path(made.words[0]) | dict(made.variables)
+    return subprocess.run(made.words, capture_output=True, text=True, timeout=120, env=environment)
 
 
 def goes_on(done, tmp_path, ranks):
@@ -92,19 +113,46 @@ def test_one_of_four_workers_is_killed_then_a_second(job, tmp_path, bias):
     goes_on(job("out of memory", ["5-10", "0-15"], bias), tmp_path, [4, 1])
 
 
-@SLOW
-def test_a_worker_that_exits_is_noticed_and_the_run_goes_on(job, tmp_path):
-    """Open MPI's launcher does not report it; its heartbeats notice it, and mpirun's status is the worker's."""
-    done = job("exit", ["5-10"])
-    assert done.returncode == 17, done.stderr
-    assert_same_bits(contents(tmp_path / "dying.h5"), contents(tmp_path / "whole.h5"))
+@SLOW  # jobs that are resumed below lose nobody, too
+def test_a_job_that_loses_nobody_ends_as_any_other(job, tmp_path):
+    goes_on(job("out of memory", []), tmp_path, [])
+    again = started("run", "--resume", str(tmp_path / "dying.yaml"))
+    assert again.returncode == 0 and again.stderr.count("finished already") == 1, again.stderr
+    refused = started("run", str(tmp_path / "dying.yaml"))
+    assert refused.returncode == 2 and "dying.h5 exists" in refused.stderr, refused.stderr
     assert left_over(tmp_path) == []
 
 
-@SLOW
-@pytest.mark.parametrize("how, deadline", [("stop", 0), ("segfault", 0), ("hang", 4)])
+@pytest.mark.parametrize(
+    "how, deadline",
+    [("exit", 0), *(pytest.param(*case, marks=SLOW) for case in (("segfault", 0), ("stop", 4), ("hang", 4)))],
+)
 def test_however_a_worker_is_lost_the_run_goes_on(job, tmp_path, how, deadline):
     goes_on(job(how, ["5-10"], deadline=deadline), tmp_path, [4])
+
+
+@pytest.mark.parametrize(
+    "who, how, words",
+    [
+        ("server", "out of memory", "the server, rank 0 on {host}, is lost; pmom resume goes on with the run"),
+        pytest.param("server", "segfault", "the server, rank 0 on {host}, is lost", marks=SLOW),
+        pytest.param("server", "exit", "the server, rank 0 on {host}, is lost", marks=SLOW),
+        pytest.param("workers", "out of memory", "it was the last worker; pmom resume {file} goes on", marks=SLOW),
+        pytest.param("workers", "segfault", "it was the last worker; pmom resume {file} goes on", marks=SLOW),
+        pytest.param("workers", "exit", "it was the last worker; pmom resume {file} goes on", marks=SLOW),
+    ],
+)
+def test_without_the_server_or_any_worker_the_job_ends_and_can_be_resumed(job, tmp_path, who, how, words):
+    done = job(how, [who], "ef21")
+    assert done.returncode != 0
+    host, file = os.uname().nodename, tmp_path / "dying.h5"
+    assert words.format(host=host, file=file) in done.stderr, done.stderr
+    assert left_over(tmp_path) == []
+    (tmp_path / who).unlink()
+    assert 9 <= read.load(file).iterations < 20
+    again = started("resume", str(file))
+    assert again.returncode == 0, again.stderr
+    assert_same_bits(contents(file), contents(tmp_path / "whole.h5"))
 
 
 def test_an_exception_ends_the_job_all_the_same(job, tmp_path):
@@ -177,17 +225,37 @@ def test_where_the_rest_would_not_be_enough_dropping_is_refused(changes, words):
         setting.validate(raw | changes)
 
 
-@pytest.mark.slow  # as a job that dies in its first second sometimes does, mpirun may say status 0 or none of its own
-def test_a_loss_while_the_job_is_starting_ends_it():
-    text = (
-        "import os, signal\n"
-        "from mpi4py import MPI\n"
-        "from pmom_mpi.transport import connect\n"
-        "if MPI.COMM_WORLD.rank == 2:\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "connect()\n"
-    )
-    made = launch.launch_command(4, [sys.executable, "-c", text], fault_tolerant=True)
+START = """
+import os, signal, sys
+def die():
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "2":
+        ENDS[sys.argv[2]]()
+ENDS = {"kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "exit": lambda: os._exit(17)}
+if sys.argv[1] == "before":
+    die()
+from pmom_mpi import transport
+from pmom_mpi.transport import connect, messages
+if sys.argv[1] == "connecting":
+    die()
+ranks = connect()
+if sys.argv[1] == "set-up":
+    die()
+from pmom_mpi.runtime.together import together
+with together(ranks), ranks.losses():
+    ranks.gather(0)
+ranks.close()
+"""
+
+
+@pytest.mark.parametrize("how", [pytest.param("kill", marks=SLOW), "exit"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=SLOW), "connecting", pytest.param("set-up", marks=SLOW)])
+def test_a_loss_while_the_job_is_starting_ends_it(tmp_path, when, how):
+    (tmp_path / "dying.yaml").write_text(START)
+    made = launch.launch_command(4, [sys.executable, str(tmp_path / "dying.yaml"), when, how], fault_tolerant=True)
     environment = with_path(made.words[0]) | dict(made.variables)
-    done = subprocess.run(made.words, capture_output=True, text=True, timeout=90, env=environment)
-    assert "pmom: error: a rank was lost while the job was starting" in done.stderr, done.stderr
+    done = subprocess.run(made.words, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode != 0
+    assert "was lost while the job was starting" in done.stderr, done.stderr
+    assert f"rank 2 on {os.uname().nodename}" in done.stderr or when == "connecting", done.stderr
+    assert "Traceback" not in done.stderr
+    assert left_over(tmp_path) == []

@@ -16,17 +16,24 @@ from pmom_mpi.runtime import experiment
 from pmom_mpi.transport.patience import DeadlinePassed, Patience
 
 ENDS = """
-import ctypes, dataclasses, os, signal, time
+import ctypes, dataclasses, os, resource, signal, sys, time
+import numpy as np
 from pmom_mpi.problems.softmax_regression import SoftmaxRegression
+
+def limited():
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 10**8,) * 2)
+    np.ones(10**9)
 
 ENDS = {
     "raise": lambda: 1 / 0,
+    "sys.exit": lambda: sys.exit("enough"),
     "hang": lambda: time.sleep(3600),
     "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "lag": lambda: time.sleep(1.5),
     "segfault": lambda: ctypes.string_at(0),
     "exit": lambda: os._exit(17),
-    "memory": lambda: bytearray(10**15),
+    "memory": limited,
     "out of memory": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
 """
@@ -99,14 +106,21 @@ def test_a_worker_that_lags_is_named_and_the_run_finishes(mpirun, dying, tmp_pat
     assert run.status == "finished" and [event.rank for event in run.events] == [2]
 
 
-@pytest.mark.parametrize("how", ["raise", "segfault", "exit", "out of memory"])
+@pytest.mark.parametrize(
+    "how", ["raise", pytest.param("sys.exit", marks=pytest.mark.slow), "segfault", "exit", "memory", "out of memory"]
+)
 def test_however_a_worker_dies_the_job_ends_and_can_be_gone_on_with(mpirun, dying, tmp_path, how):
     config = dying(how)
     done = mpirun(4, ["run", config])
     assert done.returncode != 0
     host = os.uname().nodename
-    if how == "raise":
-        assert f"rank 3 on {host} failed" in done.stderr and "ZeroDivisionError" in done.stderr
+    if how in ("raise", "sys.exit"):
+        error = {"raise": "ZeroDivisionError", "sys.exit": "SystemExit: enough"}[how]
+        assert f"rank 3 on {host} failed" in done.stderr and error in done.stderr
+    elif how == "memory":  # a limit, as batch systems set one
+        lines = [line for line in done.stderr.splitlines() if line.startswith("pmom: ")]
+        assert lines == [line for line in lines if line.startswith(f"pmom: rank 3 on {host} failed: out of memory: ")]
+        assert len(lines) == 1 and "dying_parts.py" in lines[0] and "Traceback" not in done.stderr, done.stderr
     else:  # the launcher sees it die, and says so
         assert host in done.stderr and re.search(r"rank 3\b|[,\[] ?3\]", done.stderr), done.stderr
     assert read.load(tmp_path / "dying.h5").iterations >= 14
