@@ -50,8 +50,9 @@ run: $(VENV)/.run  ## train on 3 MPI ranks, print a summary, write a run file an
 # Files of tests side by side, then what another test beside it may disturb; a part of them one after the other.
 test: $(VENV)/.dev  ## the test suite (ARGS="-k name" for a part)
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -n auto --maxprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not alone"
-	$(BIN)/python -m pytest -m "alone and not slow"
+	@$(BIN)/python -m pytest -n auto --maxprocesses $(JOBS) --dist loadfile --no-loadscope-reorder \
+		-m "not slow and not alone"; beside=$$?; \
+	$(BIN)/python -m pytest -m "alone and not slow" && exit $$beside
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
