@@ -23,10 +23,11 @@ settings.load_profile("compiled")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A folder for temporary files of all jobs, of these tests' own and taken away after them.
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What all jobs find: no width of a terminal, and a folder for temporary files that is taken away afterwards.
 
-    Open MPI's launcher does not start where another one with its process number has been killed and left its folder.
+    Tests side by side are told the terminal's width, which tables would keep to. Open MPI's launcher does not start
+    where another one with its process number has been killed and left its folder.
     """
     tmp_path_factory.getbasetemp()  # what tests have made is kept where it always is
     with (
@@ -34,6 +35,7 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("TMPDIR", folder)
+        patch.delenv("COLUMNS", raising=False)
         yield
 
 
