@@ -71,8 +71,8 @@ def fashion(
     Printed are the largest distances from the mean in standard deviations, and whether all are within two.
 
     \b
-    pmom reproduce fashion -n 3 --setting 'clip_norm-1-beta0.1' --iterations 3
-    pmom reproduce fashion --setting 'clip_norm-1-beta0.1' --iterations 3 --test-images both
+    pmom reproduce fashion -n 3 --setting clip_norm-1-beta0.1 --iterations 3
+    pmom reproduce fashion --iterations 3 --test-images both
     """
     _reproduce("fashion", settings, seeds, iterations, output, picture, at_once, ranks, images)
 

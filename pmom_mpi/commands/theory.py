@@ -39,7 +39,7 @@ def theory(
     \b
     pmom run ridge -s diagnostics.every=1
     pmom theory results/ridge-0.h5 -o ridge.png
-    pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 --mu 0.1 -K 8 -o worst.png
+    pmom theory --tight -L 1 --beta 0.5 --step-size 0.3 -B 0.5 -K 8 -o worst.png
     """
     from pmom_mpi.analysis.style import save
     from pmom_mpi.commands.tables import on_terminal

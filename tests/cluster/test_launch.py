@@ -149,7 +149,7 @@ def test_a_wrong_mpirun_is_one_line(tmp_path):
         (["quickstart", "-s", "step_size=-1"], "step_size"),
         (["quickstart", "-s", "bias.0.fractoin=1"], "did you mean 'fraction'?"),
         (["nowhere.yaml"], "cannot read the config"),
-        (["quickstart", "--quite"], "No such option"),
+        (["quickstart", "--quite"], "no such option '--quite'"),
     ],
 )
 def test_what_is_wrong_with_the_config_is_said_before_mpi_starts(arguments, words, tmp_path):
