@@ -163,6 +163,8 @@ def main() -> None:
     samples.loglog(counts, [row.bound for row in composed], ":", color=COLORS[1], label="C / (2 mu) of the mean bias")
     samples.loglog(counts, composed[0].bound * (counts[0] / np.array(counts)) ** 2, color="0.7", label="1 / S^2")
     samples.set(xlabel="inner samples S", title="composite gradients, falling step size")
+    samples.set_xticks(counts, [str(count) for count in counts])
+    samples.minorticks_off()
     for place, (name, found) in enumerate((("Top-6", still), ("batches of 10", shaken))):
         beta.loglog(betas, [row.measured for row in found], "o-", color=COLORS[place], label=name)
         beta.loglog(betas, [row.bound for row in found], "o:", color=COLORS[place])

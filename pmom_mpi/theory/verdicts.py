@@ -93,7 +93,7 @@ def kept(name: str, measured: np.ndarray, promised: np.ndarray | None, estimated
         return Verdict(name, "unknown", "needs a diagnosis of every iteration (diagnostics.every: 1)")
     ratios = measured[: len(promised)] / promised
     worst = int(np.nanargmax(ratios))
-    words = f"measured / promised: last {ratios[-1]:.3g}, largest {ratios[worst]:.3g} at the {worst + 1}. point"
+    words = f"measured / promised: last {ratios[-1]:.3g}, largest {ratios[worst]:.3g} at point {worst + 1}"
     if ratios[worst] > 1 + 1e-6:
         return Verdict(name, "violated", f"{words}: an assumption is wrong" + (" (L is an estimate)" * estimated))
     guess = "; no promise: L, mu or f* is a guess" * estimated
