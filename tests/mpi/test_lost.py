@@ -20,7 +20,7 @@ from pmom_mpi.words.errors import UserError
 
 pytestmark = [
     pytest.mark.skipif(library().vendor != OPEN_MPI, reason="needs Open MPI with ULFM"),
-    pytest.mark.alone,  # heartbeats tell who is lost
+    pytest.mark.alone,  # ranks that are killed while they start want to be met in time
 ]
 
 PARTS = (
