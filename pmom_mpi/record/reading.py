@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,20 @@ def opened(path: str | Path) -> Iterator[h5py.Group]:
         with open_to_read(address.file) as file:
             yield file[RUNS][address.name]
         return
-    path = address.file
+    with ExitStack() as kept:
+        while True:
+            before = os.stat(address.file).st_ino
+            try:
+                file = kept.enter_context(_as_it_is(address.file, before))
+                break
+            except OSError:
+                if os.stat(address.file).st_ino == before:
+                    raise  # else another file has taken its place, as when a run is gone on with: that one
+        yield file
+
+
+@contextmanager
+def _as_it_is(path: Path, inode: int) -> Iterator[h5py.File]:
     try:
         head, end, flagged = mended(path)
     except UserError:  # of another kind, or none: HDF5 knows
@@ -56,8 +70,11 @@ def opened(path: str | Path) -> Iterator[h5py.Group]:
         with open_to_read(path, swmr=True) as file:
             yield file
     elif flagged:
-        with _AsRepaired(path, head, end) as raw, h5py.File(raw, "r") as file:
-            yield file
+        with _AsRepaired(path, head, end) as raw:
+            if os.fstat(raw.fileno()).st_ino != inode:
+                raise OSError(f"{path}: replaced meanwhile")
+            with h5py.File(raw, "r") as file:
+                yield file
     else:
         with open_to_read(path) as file:
             yield file

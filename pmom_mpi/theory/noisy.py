@@ -8,8 +8,6 @@ Needs the extra ``pep``, but for the parabola.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 
 from pmom_mpi.theory.lyapunov import implied
@@ -90,9 +88,11 @@ def mean_floor(
     )
     conditions += implied(-now, -weights @ values[:2], step.known(step.points[:2]), cvxpy)  # Psi >= 0
     problem = cvxpy.Problem(cvxpy.Minimize((r * C + s * sigma2) / smoothness), conditions)
-    with suppress(UserError):
-        solve(problem, cvxpy)
-    return float(problem.value) if problem.status == cvxpy.OPTIMAL else float("inf")  # else it may be too small
+    try:
+        solve(problem, cvxpy, accurate=True)  # else it may be too small
+    except UserError:
+        return float("inf")
+    return float(problem.value)
 
 
 def parabola_floor(curvature: float, step_size: float, beta: float, *, C: float, sigma2: float) -> float:

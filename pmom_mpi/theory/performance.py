@@ -130,8 +130,15 @@ def solver():
     return cvxpy
 
 
-def solve(problem, cvxpy) -> None:
-    """Solve a programme with the first solver that can; raises `UserError` where none can."""
+def solve(problem, cvxpy, accurate: bool = False) -> None:
+    """Solve a programme with the first solver that can, ``accurate``: to the accuracy asked for.
+
+    Raises
+    ------
+    UserError
+        When none can.
+    """
+    enough = (cvxpy.OPTIMAL,) if accurate else (cvxpy.OPTIMAL, cvxpy.OPTIMAL_INACCURATE)
     for name in SOLVERS:
         try:
             with warnings.catch_warnings():
@@ -139,7 +146,7 @@ def solve(problem, cvxpy) -> None:
                 problem.solve(solver=name)
         except cvxpy.SolverError:
             continue
-        if problem.status in (cvxpy.OPTIMAL, cvxpy.OPTIMAL_INACCURATE):
+        if problem.status in enough:
             return
         if problem.status in (cvxpy.INFEASIBLE, cvxpy.UNBOUNDED):
             break

@@ -46,7 +46,7 @@ class Slow(SoftmaxRegression):
 def sweep(**changes):
     return {
         "base": {
-            "iterations": 8, "step_size": 0.1, "problem": {"kind": "parts:Slow"}, "evaluate": {"every": 2},
+            "iterations": 8, "step_size": 0.1, "problem": {"kind": "sweep_parts:Slow"}, "evaluate": {"every": 2},
             "data": {"name": "digits", "nodes": 2}, "gradient": {"batch": 64},
             "momentum": {"kind": "ema", "beta": 0.1},
             "checkpoint": {"every": 2}, "record": {"flush_seconds": 0},
@@ -61,7 +61,7 @@ def sweep(**changes):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "parts.py").write_text(MODULE)
+    (tmp_path / "elsewhere" / "sweep_parts.py").write_text(MODULE)
     return tmp_path
 
 
@@ -173,7 +173,7 @@ def test_stop_first_begins_nothing_after_a_failure(folder):
 @pytest.mark.parametrize(("number", "ranks"), [(signal.SIGINT, 1), (signal.SIGUSR1, 2)])
 def test_a_signal_saves_all_runs_and_the_sweep_goes_on(folder, number, ranks):
     raw = sweep(seeds=[0])
-    raw["base"] |= {"iterations": 40, "checkpoint": {}, "problem": {"kind": "parts:Slow", "seconds": 0.05}}
+    raw["base"] |= {"iterations": 40, "checkpoint": {}, "problem": {"kind": "sweep_parts:Slow", "seconds": 0.05}}
     write(folder, raw)
     process = start(folder, "-j", "2", "-n", str(ranks))
     deadline = time.monotonic() + 120

@@ -52,12 +52,12 @@ METHODS = {
 @pytest.fixture
 def setting(tmp_path):
     """A config whose run kills itself in iteration 8 once; its undisturbed run."""
-    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "resume_parts.py").write_text(PARTS)
 
     def make(method, **changes):
         raw = {
             "name": "resumed", "iterations": 12, "step_size": 0.3, "momentum": {"kind": "ema", "beta": 0.3},
-            "problem": {"kind": "parts:Killed", "hidden": [16, 16], "flag": str(tmp_path / "flag")},
+            "problem": {"kind": "resume_parts:Killed", "hidden": [16, 16], "flag": str(tmp_path / "flag")},
             "data": {"name": "digits", "nodes": 5}, "gradient": {"batch": 32}, "evaluate": {"every": 2},
             "checkpoint": {"every": 3}, "record": {"flush_seconds": 0},
         } | METHODS[method] | changes  # fmt: skip

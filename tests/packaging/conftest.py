@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +28,7 @@ def sdist(tmp_path_factory) -> Path:
     shutil.copytree(ROOT, source, ignore=MADE)
     build("sdist", source, made)
     (archive,) = made.glob("*.tar.gz")
-    with tarfile.open(archive) as file:
-        file.extractall(made, filter="data")
+    shutil.unpack_archive(archive, made)
     (folder,) = (path for path in made.iterdir() if path.is_dir())
     return folder
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import h5py
 import pytest
@@ -14,6 +17,7 @@ from test_recorder import recorder, row
 
 from pmom_mpi.analysis import read
 from pmom_mpi.cli import main
+from pmom_mpi.record.reading import opened
 from pmom_mpi.record.repair import is_being_written, repair
 from pmom_mpi.words.errors import UserError
 
@@ -105,3 +109,34 @@ def test_show_and_plot_read_a_run_that_goes_on_and_that_was_killed(tmp_path):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_file_that_is_replaced_while_it_is_looked_at_is_read(tmp_path):
+    """As when a killed run is gone on with: the killed writer's file, then another in its place."""
+    path, spare = killed(tmp_path / "run.h5"), tmp_path / "spare.h5"
+    written = recorder(tmp_path / "whole.h5")
+    for k in range(5):
+        written.append(row(k))
+    written.finish("finished")
+    both = [(tmp_path / name).read_bytes() for name in ("run.h5", "whole.h5")]
+    over = threading.Event()
+
+    def replace():
+        for turn in itertools.count():
+            if over.is_set():
+                return
+            spare.write_bytes(both[turn % 2])
+            os.replace(spare, path)
+            time.sleep(0.01)
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    seen = set()
+    try:
+        for _ in range(300):
+            with opened(path) as file:
+                seen.add(str(file.attrs["status"]))
+    finally:
+        over.set()
+        replacing.join()
+    assert seen == {"running", "finished"}
