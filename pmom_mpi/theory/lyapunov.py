@@ -36,8 +36,7 @@ class _Step:
         programme.smooth(points, 1.0, -1.0)
         programme.bounded_below(points, 1.0)
         if self.pl is not None:
-            for point in points:
-                programme.at_most(0.0, -square(point.gradient), 2 * self.pl * point.value)
+            programme.polyak_lojasiewicz(points, self.pl)
         return programme
 
 

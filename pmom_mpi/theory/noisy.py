@@ -41,8 +41,7 @@ class _Step:
             return programme
         programme.smooth(points, 1.0, -1.0)
         programme.bounded_below(points, 1.0)
-        for point in points:
-            programme.at_most(0.0, -square(point.gradient), 2 * self.pl * point.value)
+        programme.polyak_lojasiewicz(points, self.pl)
         return programme
 
 

@@ -102,6 +102,11 @@ class Programme:
         for point in points:
             self.at_most(0.0, square(point.gradient) / (2 * smoothness), -point.value)
 
+    def polyak_lojasiewicz(self, points: list[Point], pl: float) -> None:
+        """Demand |grad f|^2 >= 2 mu (f - f*)."""
+        for point in points:
+            self.at_most(0.0, -square(point.gradient), 2 * pl * point.value)
+
     def maximize(self, quadratic: np.ndarray | float = 0.0, linear: np.ndarray | float = 0.0) -> Worst:
         """The largest <quadratic, Gram> + linear . values.
 

@@ -143,8 +143,7 @@ def last(setting: Setting, pl: float, convex: bool = False) -> Case:
     else:
         programme.smooth(points, 1.0, -1.0)
         programme.bounded_below(points, 1.0)
-        for point in points:
-            programme.at_most(0.0, -square(point.gradient), 2 * mu * point.value)
+        programme.polyak_lojasiewicz(points, mu)
     found = programme.maximize(linear=points[-1].value)
     return _case(setting, found, points, biases, setting.gap)
 
